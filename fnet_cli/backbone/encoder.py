@@ -1,0 +1,130 @@
+"""One encoder layer: Fourier mixing, then a feed-forward network, each added and normalised."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from fnet_cli.backbone.mixing import fourier_mixing
+
+Tensor = Any
+
+
+@keras.saving.register_keras_serializable(package="fnet_cli")
+def gelu_approximate(x: Tensor) -> Tensor:
+    """GELU in its tanh form, the activation that FNet checkpoints were trained with."""
+    return keras.activations.gelu(x, approximate=True)
+
+
+def normalization_dtype(policy: Any) -> Any:
+    """Return the dtype policy of a LayerNormalization inside a layer of `policy`.
+
+    Float32 wherever the layer computes in half precision: the unnormalised Fourier sums that it
+    must bring back into range do not fit float16, and lose seven bits in bfloat16.
+    """
+    return "float32" if policy.compute_dtype in ("float16", "bfloat16") else policy
+
+
+@keras.saving.register_keras_serializable(package="fnet_cli")
+class FNetEncoder(keras.layers.Layer):
+    """FNet encoder layer, with the arguments of `keras_hub.layers.FNetEncoder`.
+
+    x = LayerNorm(x + Re(FFT2(x))), then LayerNorm(x + Dropout(Dense(activation(Dense(x))))).
+    Input and output are (B, S, H) in the layer's compute dtype; sums and normalisation run in
+    float32 where that is half precision.
+
+    Args:
+        intermediate_dim: width of the first Dense of the feed-forward network.
+        dropout: dropout rate after the second Dense, in training only.
+        activation: activation of the first Dense, a Keras name or callable.
+        layer_norm_epsilon: epsilon of both normalisations.
+        kernel_initializer: initializer of both Dense kernels.
+        bias_initializer: initializer of both Dense biases.
+        **kwargs: `name`, `dtype`, `trainable`, for `keras.layers.Layer`.
+
+    Source: Lee-Thorp et al. 2021, arXiv 2105.03824, section 3.2 and figure 1.
+
+    """
+
+    def __init__(
+        self,
+        intermediate_dim: int,
+        dropout: float = 0,
+        activation: Any = "relu",
+        layer_norm_epsilon: float = 1e-5,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.intermediate_dim = intermediate_dim
+        self.dropout = dropout
+        self.activation = keras.activations.get(activation)
+        self.layer_norm_epsilon = layer_norm_epsilon
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the weights for inputs of (B, S, H)."""
+        # The attribute names are paths inside a weight file: KerasHub's, and so kept.
+        self._mixing_layer_norm = self._norm("mixing_layer_norm")
+        self._output_layer_norm = self._norm("output_layer_norm")
+        self._intermediate_dense = self._dense(
+            "intermediate_dense", self.intermediate_dim, self.activation
+        )
+        self._output_dense = self._dense("output_dense", input_shape[-1], None)
+        self._output_dropout = keras.layers.Dropout(
+            self.dropout, dtype=self.dtype_policy, name="output_dropout"
+        )
+        for layer in (self._mixing_layer_norm, self._output_layer_norm, self._intermediate_dense):
+            layer.build(input_shape)
+        self._output_dense.build((*input_shape[:-1], self.intermediate_dim))
+        self.built = True
+
+    def _norm(self, name: str) -> keras.layers.Layer:
+        return keras.layers.LayerNormalization(
+            epsilon=self.layer_norm_epsilon,
+            dtype=normalization_dtype(self.dtype_policy),
+            name=name,
+        )
+
+    def _dense(self, name: str, units: int | None, activation: Any) -> keras.layers.Layer:
+        # A copy of the initializer for each kernel: one seeded object would draw them alike.
+        def fresh(initializer: Any) -> Any:
+            return initializer.__class__.from_config(initializer.get_config())
+
+        return keras.layers.Dense(
+            units,
+            activation=activation,
+            kernel_initializer=fresh(self.kernel_initializer),
+            bias_initializer=fresh(self.bias_initializer),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        """Encode `inputs` (B, S, H); dropout acts only where `training` is true."""
+        mixed = fourier_mixing(inputs)  # (B, S, H), float32 at least
+        x = self._mixing_layer_norm(ops.cast(inputs, mixed.dtype) + mixed)
+        inner = self._intermediate_dense(x)  # (B, S, I)
+        outer = self._output_dropout(self._output_dense(inner), training=training)
+        x = self._output_layer_norm(x + ops.cast(outer, x.dtype))
+        return ops.cast(x, self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, serialised."""
+        return {
+            **super().get_config(),
+            "intermediate_dim": self.intermediate_dim,
+            "dropout": self.dropout,
+            "activation": keras.activations.serialize(self.activation),
+            "layer_norm_epsilon": self.layer_norm_epsilon,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+        }
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return `input_shape`: an encoder layer keeps it."""
+        return input_shape

@@ -1,0 +1,1 @@
+"""The `fnet` program: the only place with typer and rich."""

@@ -1,0 +1,49 @@
+"""File names, limits and defaults. Reads no environment and imports nothing of the package."""
+
+from typing import Final
+
+__version__ = "0.1.0.dev0"
+
+DEFAULT_PRESET: Final = "f_net_mini_en"
+
+# --- Files of a KerasHub preset directory -------------------------------------------------
+CONFIG_FILE: Final = "config.json"
+METADATA_FILE: Final = "metadata.json"
+WEIGHTS_FILE: Final = "model.weights.h5"
+SHARDED_WEIGHTS_FILE: Final = "model.weights.json"
+TOKENIZER_CONFIG_FILE: Final = "tokenizer.json"
+VOCABULARY_FILE: Final = "assets/tokenizer/vocabulary.spm"
+
+# --- Special pieces, looked up by name because their ids differ between vocabularies -------
+PAD_PIECE: Final = "<pad>"
+UNK_PIECE: Final = "<unk>"
+CLS_PIECE: Final = "[CLS]"
+SEP_PIECE: Final = "[SEP]"
+MASK_PIECE: Final = "[MASK]"
+
+# --- Bounds on what an untrusted preset may claim -----------------------------------------
+MAX_JSON_BYTES: Final = 4 * 1024**2
+MAX_VOCABULARY_FILE_BYTES: Final = 64 * 1024**2
+MAX_VOCABULARY_SIZE: Final = 4_000_000
+MAX_LAYERS: Final = 512
+MAX_HIDDEN_DIM: Final = 65_536
+MAX_INTERMEDIATE_DIM: Final = 262_144
+MAX_SEQUENCE_LENGTH: Final = 131_072
+MAX_SEGMENTS: Final = 1_024
+MAX_PARAMETERS: Final = 20_000_000_000
+MAX_SHARDS: Final = 1_024
+
+# --- The encode job -------------------------------------------------------------------------
+EMBEDDING_COLUMN: Final = "embedding"
+TOKEN_COLUMN: Final = "token_ids"  # noqa: S105 - a column's name, no secret
+SEGMENT_COLUMN: Final = "segment_ids"
+OUTPUT_METADATA_KEY: Final = b"fnet"
+DEFAULT_BATCH_SIZE: Final = 32
+SMALLEST_BUCKET: Final = 16
+# A window is what is grouped by length, encoded, and written as one row group. Its embeddings
+# stay near this size, so memory does not depend on the number of rows.
+WINDOW_BYTES: Final = 16 * 1024**2
+MAX_WINDOW_ROWS: Final = 16_384
+JSONL_BLOCK_BYTES: Final = 8 * 1024**2
+MAX_JSONL_LINE_BYTES: Final = 256 * 1024**2
+PROGRESS_SECONDS: Final = 5.0

@@ -1,0 +1,1 @@
+"""The encode job: readers, batching, engine, writer."""

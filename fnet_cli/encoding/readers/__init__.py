@@ -1,0 +1,1 @@
+"""Input formats: each reader yields Arrow record batches with the position of their rows."""

@@ -1,0 +1,79 @@
+"""The errors that fnet_cli raises on purpose.
+
+FnetError                     1    anything below; exit code 1 is never used for an expected failure
+|-- UsageError                2    the call contradicts itself or names what does not exist
+|-- InputDataError            3    a row, column or file of the input cannot be used
+|-- PresetError               4    a preset is invalid
+|   |-- PresetNotFoundError   4    a preset is unknown or not on this machine
+|   `-- UnsafePresetError     4    a preset asks for something that a safe loader refuses
+|-- IntegrityError            6    a result or a file does not match what it must be
+`-- OutputError               7    the output cannot be written: permissions, disk space
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the `fnet` program; docs/reference/exit-codes.md is the table for users."""
+
+    DONE = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    INPUT_DATA = 3
+    PRESET = 4
+    NETWORK = 5
+    INTEGRITY = 6
+    OUTPUT = 7
+    INTERRUPTED = 130
+
+
+class FnetError(Exception):
+    """A failure that the user can act on.
+
+    `str(error)` is one line: what went wrong and where. `hint`, if not empty, is the next
+    thing to do. `exit_code` is what the program ends with.
+    """
+
+    exit_code = ExitCode.UNEXPECTED
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(FnetError):
+    """The request contradicts itself, or names an option value that does not exist here."""
+
+    exit_code = ExitCode.USAGE
+
+
+class InputDataError(FnetError):
+    """The input cannot be encoded: names the file, the row or line, and the column."""
+
+    exit_code = ExitCode.INPUT_DATA
+
+
+class PresetError(FnetError):
+    """A preset is invalid: its files contradict each other, or lack something."""
+
+    exit_code = ExitCode.PRESET
+
+
+class PresetNotFoundError(PresetError):
+    """No preset of that name or path is on this machine."""
+
+
+class UnsafePresetError(PresetError):
+    """A preset contains something that is never loaded: foreign classes, links, lies."""
+
+
+class IntegrityError(FnetError):
+    """A result or a file is not what it must be, such as a non-finite embedding."""
+
+    exit_code = ExitCode.INTEGRITY
+
+
+class OutputError(FnetError):
+    """The output cannot be written."""
+
+    exit_code = ExitCode.OUTPUT

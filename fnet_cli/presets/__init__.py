@@ -1,0 +1,1 @@
+"""Presets: from a handle to a checked directory to weights. Only `loading` imports Keras."""

@@ -1,0 +1,141 @@
+"""KerasHub's `config.json` and `metadata.json`, read as data and never deserialised as objects."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from fnet_cli.backbone.config import BackboneConfig
+from fnet_cli.backbone.parameters import parameter_count
+from fnet_cli.constants import MAX_JSON_BYTES, MAX_PARAMETERS, __version__
+from fnet_cli.errors import PresetError, UnsafePresetError
+
+REGISTERED_NAMES = ("keras_hub>FNetBackbone", "keras_nlp>FNetBackbone")
+DTYPE_POLICIES = (
+    "float32",
+    "bfloat16",
+    "float16",
+    "mixed_bfloat16",
+    "mixed_float16",
+    "float64",
+)
+_SIZES = tuple(BackboneConfig.__dataclass_fields__)
+_IGNORED = ("name", "trainable")
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object of bounded size; duplicate keys and NaN are refused.
+
+    Raises PresetError naming the file.
+    """
+
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is not a JSON number")
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = dict(pairs)
+        if len(keys) != len(pairs):
+            raise ValueError("a key stands twice in one object")
+        return keys
+
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_JSON_BYTES + 1)
+        if len(data) > MAX_JSON_BYTES:
+            raise PresetError(f"{path}: larger than {MAX_JSON_BYTES:,} bytes")
+        value = json.loads(data.decode("utf-8"), parse_constant=refuse, object_pairs_hook=unique)
+    except OSError as error:
+        raise PresetError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise PresetError(f"{path}: not valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise PresetError(f"{path}: holds no JSON object")
+    return value
+
+
+def read_backbone_config(path: Path) -> tuple[BackboneConfig, str]:
+    """Return the sizes in a backbone's `config.json`, and the name of its dtype policy.
+
+    Accepts the registered names of KerasHub and KerasNLP. Raises UnsafePresetError for any
+    other class, and PresetError for a missing, unknown or impossible setting.
+    """
+    document = read_json_object(path)
+    registered = document.get("registered_name")
+    if registered not in REGISTERED_NAMES:
+        raise UnsafePresetError(
+            f"{path}: describes {registered!r:.80}, not an FNetBackbone",
+            hint=f"only {' and '.join(REGISTERED_NAMES)} are loaded",
+        )
+    config = document.get("config")
+    if not isinstance(config, dict):
+        raise PresetError(f"{path}: has no config object")
+    unknown = sorted(set(config) - {*_SIZES, *_IGNORED, "dtype"})
+    if unknown:
+        raise PresetError(f"{path}: unknown setting {unknown[0]!r:.80}")
+    # Defaults are for callers of the constructor. A file that leaves a size out is damaged.
+    missing = sorted(set(_SIZES) - set(config))
+    if missing:
+        raise PresetError(f"{path}: lacks {missing[0]}")
+    try:
+        sizes = BackboneConfig(**{name: config[name] for name in _SIZES})
+    except ValueError as error:
+        raise PresetError(f"{path}: {error}") from error
+    if parameter_count(sizes) > MAX_PARAMETERS:
+        raise UnsafePresetError(
+            f"{path}: describes {parameter_count(sizes):,} parameters, "
+            f"over the limit of {MAX_PARAMETERS:,}"
+        )
+    return sizes, _dtype_name(config.get("dtype"), path)
+
+
+def _dtype_name(value: object, path: Path) -> str:
+    """Return the policy's name from its serialised object, or from the bare name of old files."""
+    if isinstance(value, dict):
+        if value.get("class_name") != "DTypePolicy" or value.get("module") != "keras":
+            raise UnsafePresetError(f"{path}: dtype is a {value.get('class_name')!r:.80}")
+        inner = value.get("config")
+        value = inner.get("name") if isinstance(inner, dict) else None
+    if value is None:
+        return "float32"
+    if value not in DTYPE_POLICIES:
+        raise PresetError(
+            f"{path}: dtype {value!r:.80} is not supported", hint=f"use {', '.join(DTYPE_POLICIES)}"
+        )
+    return str(value)
+
+
+def backbone_document(config: BackboneConfig, dtype: str, name: str) -> dict[str, Any]:
+    """Return the `config.json` that KerasHub writes for such a backbone."""
+    return {
+        "module": "keras_hub.src.models.f_net.f_net_backbone",
+        "class_name": "FNetBackbone",
+        "config": {
+            "name": name,
+            "trainable": True,
+            "dtype": {
+                "module": "keras",
+                "class_name": "DTypePolicy",
+                "config": {"name": dtype},
+                "registered_name": None,
+            },
+            **config.to_dict(),
+        },
+        "registered_name": REGISTERED_NAMES[0],
+    }
+
+
+def metadata_document(
+    config: BackboneConfig, keras_version: str, extra: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return a `metadata.json` that KerasHub accepts."""
+    return {
+        "keras_version": keras_version,
+        "fnet_cli_version": __version__,
+        "parameter_count": parameter_count(config),
+        "date_saved": time.strftime("%Y-%m-%d@%H:%M:%S"),
+        "tasks": [],
+        **(extra or {}),
+    }

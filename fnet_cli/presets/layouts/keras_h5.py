@@ -1,0 +1,264 @@
+"""KerasHub's weight files: HDF5, one file or sharded, in every layout they were written in.
+
+Reading opens the file without following anything it points to. Only the datasets that the
+config implies are looked at; each must be plain storage of the implied shape and a float dtype,
+with all its bytes present, before memory for it is taken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+
+from fnet_cli.backbone.config import BackboneConfig
+from fnet_cli.backbone.parameters import LayerParameters, layer_table
+from fnet_cli.constants import MAX_SHARDS, SHARDED_WEIGHTS_FILE, WEIGHTS_FILE
+from fnet_cli.errors import PresetError, UnsafePresetError
+from fnet_cli.presets.layouts.keras_config import read_json_object
+
+# Top groups, newest first: Keras 3, then what Keras 2.13 and 2.14 wrote.
+_TOP_GROUPS = ("layers", "_layer_checkpoint_dependencies")
+# The group of each layer under a top group: the names that Keras derives from class names.
+_GROUP_NAMES: Mapping[str, str] = {
+    "token_embedding": "reversible_embedding",
+    "position_embedding": "position_embedding",
+    "segment_embedding": "embedding",
+    "embeddings_layer_norm": "layer_normalization",
+    "embedding_projection": "dense",
+    "pooled_dense": "dense_1",
+}
+# Files from before August 2023 have two plain embeddings, the token table first. `embedding_1`
+# exists only there, so looking for it before `embedding` tells the two meanings apart.
+_EARLY_GROUP_NAMES: Mapping[str, tuple[str, ...]] = {
+    "token_embedding": ("reversible_embedding", "embedding"),
+    "segment_embedding": ("embedding_1", "embedding"),
+}
+_ENCODER_GROUP = "f_net_encoder"
+_ATTRIBUTE_ENCODERS = "transformer_layers"
+_SHARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*\.h5")
+_BFLOAT16_ATTRIBUTE = "dtype"
+
+
+def group_of(path: str, top: str = _TOP_GROUPS[0]) -> str:
+    """Return the HDF5 group that Keras 3 writes the layer of Keras path `path` to."""
+    layer, _, inner = path.partition("/")
+    if not inner:
+        return f"{top}/{_GROUP_NAMES[layer]}"
+    index = int(layer.rpartition("_")[2])
+    return f"{top}/{_ENCODER_GROUP}{f'_{index}' if index else ''}/_{inner}"
+
+
+def group_candidates(path: str) -> list[str]:
+    """List the groups that may hold the layer of Keras path `path`, best first.
+
+    After the groups of layers come attribute paths: what some Keras versions wrote, and for
+    encoder layers cannot themselves read back.
+    """
+    if "/" in path:
+        return [group_of(path, top) for top in (*_TOP_GROUPS, _ATTRIBUTE_ENCODERS)]
+    names = _EARLY_GROUP_NAMES.get(path, (_GROUP_NAMES[path],))
+    return [f"{top}/{name}" for top in _TOP_GROUPS for name in names] + [path]
+
+
+def write_weights(path: Path, config: BackboneConfig, tensors: Mapping[str, Any]) -> None:
+    """Write `tensors`, by parameter path such as `pooled_dense/bias`, in Keras 3's layout."""
+    with h5py.File(path, "w") as file:
+        for layer in layer_table(config):
+            group = file.create_group(f"{group_of(layer.path)}/vars")
+            group.attrs["name"] = layer.path.rpartition("/")[2]
+            for index, parameter in enumerate(layer.parameters):
+                tensor = np.asarray(tensors[f"{layer.path}/{parameter.name}"])
+                dataset = group.create_dataset(str(index), data=tensor)
+                if tensor.dtype.name == "bfloat16":  # how Keras marks HDF5's opaque two bytes
+                    dataset.attrs[_BFLOAT16_ATTRIBUTE] = "bfloat16"
+
+
+class WeightReader:
+    """The tensors of a preset directory, checked on opening and read one at a time.
+
+    A context manager. Raises PresetError for a file that is missing, damaged or of other
+    shapes than `config` implies, and UnsafePresetError for links, external or virtual storage
+    and compressed datasets.
+    """
+
+    def __init__(self, directory: Path, config: BackboneConfig) -> None:
+        self._stack = ExitStack()
+        try:
+            shards = _Shards(directory, self._stack)
+            self._datasets = {
+                name: dataset
+                for layer in layer_table(config)
+                for name, dataset in _layer_datasets(shards, layer)
+            }
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def __enter__(self) -> WeightReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def tensors(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield (parameter path, array) in the order of `layer_table`, in the stored dtype."""
+        for name, dataset in self._datasets.items():
+            array = np.empty(dataset.shape, dataset.dtype)
+            try:
+                if dataset.size:
+                    dataset.read_direct(array)
+            except OSError as error:
+                raise PresetError(
+                    f"{dataset.file.filename}: cannot read {name}: {error}"
+                ) from error
+            yield name, _as_float(array, dataset)
+
+    def dtypes(self) -> set[str]:
+        """Return the names of the dtypes the tensors are stored in."""
+        return {_dtype_name(dataset) or "?" for dataset in self._datasets.values()}
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """List the weight files of a preset directory: one, or the shards its index names."""
+    single = directory / WEIGHTS_FILE
+    if single.exists():
+        return [single]
+    index = directory / SHARDED_WEIGHTS_FILE
+    if not index.exists():
+        raise PresetError(f"{directory}: has no {WEIGHTS_FILE}")
+    names = {name for group in _weight_map(index).values() for name in group}
+    return [directory / name for name in sorted(names)]
+
+
+def _weight_map(index: Path) -> dict[str, tuple[str, ...]]:
+    """Return file names by group path from a sharded preset's index."""
+    entries = read_json_object(index).get("weight_map")
+    if not isinstance(entries, dict):
+        raise PresetError(f"{index}: has no weight_map")
+    result = {}
+    for group, value in entries.items():
+        names = tuple(value) if isinstance(value, list) else (value,)
+        for name in names:
+            if not isinstance(name, str) or not _SHARD_NAME.fullmatch(name):
+                raise UnsafePresetError(f"{index}: {name!r:.80} is not the name of a weight file")
+        result[group.strip("/")] = names
+    if len({name for names in result.values() for name in names}) > MAX_SHARDS:
+        raise UnsafePresetError(f"{index}: names more than {MAX_SHARDS:,} files")
+    return result
+
+
+class _Shards:
+    """The open weight files of a preset, asked for groups by path."""
+
+    def __init__(self, directory: Path, stack: ExitStack) -> None:
+        self.files = {path.name: _open(path, stack) for path in weight_files(directory)}
+        self.where = str(directory)
+        self._map = (
+            {} if WEIGHTS_FILE in self.files else _weight_map(directory / SHARDED_WEIGHTS_FILE)
+        )
+
+    def groups(self, path: str) -> list[h5py.Group]:
+        """Return the groups at `path`: none, one, or one from each shard that has a part."""
+        names = self._map.get(path, ()) if self._map else tuple(self.files)
+        found = (_hard(self.files[name], path) for name in names)
+        return [group for group in found if isinstance(group, h5py.Group)]
+
+
+def _open(path: Path, stack: ExitStack) -> h5py.File:
+    if not path.is_file():
+        raise PresetError(f"{path}: missing")
+    try:
+        # Unlocked: presets lie in read-only and network directories, where locks fail.
+        return stack.enter_context(h5py.File(path, "r", locking=False))
+    except OSError as error:
+        raise PresetError(f"{path}: not a readable HDF5 file ({error})") from error
+
+
+def _hard(file: h5py.File, path: str) -> h5py.Group | h5py.Dataset | None:
+    """Return the object at `path`, or None; UnsafePresetError where a step is not a hard link."""
+    node: Any = file
+    for step in path.split("/"):
+        if not isinstance(node, h5py.Group):
+            return None
+        try:
+            link = node.get(step, getlink=True)
+            if link is None:
+                return None
+            if not isinstance(link, h5py.HardLink):
+                raise UnsafePresetError(
+                    f"{file.filename}: {node.name.rstrip('/')}/{step} is a link to another place"
+                )
+            node = node[step]
+        except (OSError, KeyError, RuntimeError, ValueError) as error:
+            raise PresetError(f"{file.filename}: damaged at {path} ({error})") from error
+    return node
+
+
+def _layer_datasets(shards: _Shards, layer: LayerParameters) -> Iterator[tuple[str, h5py.Dataset]]:
+    candidates = [f"{path}/vars" for path in group_candidates(layer.path)]
+    groups = next((found for path in candidates if (found := shards.groups(path))), None)
+    if groups is None:
+        raise PresetError(f"{shards.where}: no weights for {layer.path}")
+    stored = sorted(name for group in groups for name in group)
+    wanted = [str(index) for index in range(len(layer.parameters))]
+    if stored != wanted:
+        raise PresetError(
+            f"{groups[0].file.filename}: {layer.path} holds {len(stored)} variables, "
+            f"not {len(wanted)}"
+        )
+    for index, parameter in zip(wanted, layer.parameters, strict=True):
+        group = next(group for group in groups if index in group)
+        name = f"{layer.path}/{parameter.name}"
+        dataset = _hard(group.file, f"{group.name.strip('/')}/{index}")
+        _check(dataset, parameter.shape, f"{group.file.filename}: {name}")
+        yield name, dataset
+
+
+def _check(dataset: object, shape: tuple[int, ...], where: str) -> None:
+    """Refuse what is not plain storage of `shape`, complete, in a float dtype."""
+    if not isinstance(dataset, h5py.Dataset):
+        raise PresetError(f"{where} is not a dataset")
+    plist = dataset.id.get_create_plist()
+    if plist.get_external_count() or plist.get_layout() == h5py.h5d.VIRTUAL:
+        raise UnsafePresetError(f"{where} is stored in another file")
+    if plist.get_nfilters():
+        raise UnsafePresetError(f"{where} is compressed or filtered")
+    if dataset.shape != shape:
+        raise PresetError(f"{where} has shape {dataset.shape}, the config implies {shape}")
+    if _dtype_name(dataset) is None:
+        raise PresetError(f"{where} is stored as {dataset.dtype}, not as a float")
+    if dataset.id.get_storage_size() != dataset.nbytes:
+        raise PresetError(
+            f"{where} has {dataset.id.get_storage_size():,} bytes of its {dataset.nbytes:,}"
+        )
+
+
+def _dtype_name(dataset: h5py.Dataset) -> str | None:
+    dtype = dataset.dtype
+    if dtype.kind == "f" and dtype.itemsize in (2, 4, 8):
+        return f"float{8 * dtype.itemsize}"
+    # Keras stores bfloat16 as two opaque bytes and says so in an attribute.
+    if dtype.kind == "V" and dtype.itemsize == 2 and dtype.fields is None:
+        mark = dataset.attrs.get(_BFLOAT16_ATTRIBUTE)
+        return "bfloat16" if mark == "bfloat16" else None
+    return None
+
+
+def _as_float(array: np.ndarray, dataset: h5py.Dataset) -> np.ndarray:
+    if _dtype_name(dataset) != "bfloat16":
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+    import ml_dtypes
+
+    return array.view(ml_dtypes.bfloat16)

@@ -1,0 +1,116 @@
+"""Between preset directories and Keras models: the one module here that imports Keras."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fnet_cli.constants import CONFIG_FILE, METADATA_FILE, WEIGHTS_FILE
+from fnet_cli.errors import OutputError
+from fnet_cli.presets.layouts import keras_config
+from fnet_cli.presets.layouts.keras_h5 import WeightReader, write_weights
+from fnet_cli.presets.resolving import LocalPreset
+
+if TYPE_CHECKING:
+    from fnet_cli.backbone.model import FNetBackbone
+
+
+def load_backbone(
+    preset: LocalPreset,
+    cls: type[FNetBackbone],
+    *,
+    load_weights: bool = True,
+    **overrides: Any,
+) -> FNetBackbone:
+    """Build a `cls` from `preset`, whose constructor arguments `overrides` replace.
+
+    Weights are checked against the preset's own config before the model is built, so that a
+    file that lies costs no memory. Raises PresetError or UnsafePresetError.
+    """
+    arguments = {**preset.config.to_dict(), "dtype": preset.dtype, **overrides}
+    if not load_weights:
+        return cls(**arguments)
+    with WeightReader(preset.directory, preset.config) as reader:
+        model = cls(**arguments)
+        variables = parameter_variables(model)
+        for name, tensor in reader.tensors():
+            if tuple(variables[name].shape) != tensor.shape:
+                raise ValueError(
+                    f"{name} has shape {tuple(variables[name].shape)} with these arguments and "
+                    f"{tensor.shape} in the preset; use load_weights=False to change sizes"
+                )
+            variables[name].assign(tensor.astype(variables[name].dtype, copy=False))
+    return model
+
+
+def parameter_variables(model: FNetBackbone) -> dict[str, Any]:
+    """Return the model's Keras variables by parameter path, `f_net_layer_0/output_dense/bias`.
+
+    The names and their order are those of `fnet_cli.backbone.parameters.layer_table`.
+    """
+    from fnet_cli.backbone.parameters import layer_table
+
+    variables = {}
+    for layer in layer_table(model.backbone_config):
+        outer, _, inner = layer.path.partition("/")
+        keras_layer = model.get_layer(outer)
+        if inner:
+            keras_layer = getattr(keras_layer, f"_{inner}")
+        for parameter, variable in zip(layer.parameters, keras_layer.weights, strict=True):
+            variables[f"{layer.path}/{parameter.name}"] = variable
+    return variables
+
+
+def save_backbone(model: FNetBackbone, directory: Path) -> None:
+    """Write `model` to `directory` in KerasHub's preset format.
+
+    Each file is replaced in one step, the config last, so that a directory that was not a preset
+    becomes one only when it is complete. Raises OutputError.
+    """
+    import keras
+    import numpy as np
+
+    config = model.backbone_config
+    tensors = {
+        name: _numpy(np, keras, variable) for name, variable in parameter_variables(model).items()
+    }
+    metadata = keras_config.metadata_document(config, keras.__version__)
+    document = keras_config.backbone_document(config, model.dtype_policy.name, model.name)
+
+    def write_json(path: Path, value: dict[str, Any]) -> None:
+        path.write_text(json.dumps(value, indent=4), encoding="utf-8")
+
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _replace(directory / WEIGHTS_FILE, lambda path: write_weights(path, config, tensors))
+        _replace(directory / METADATA_FILE, lambda path: write_json(path, metadata))
+        _replace(directory / CONFIG_FILE, lambda path: write_json(path, document))
+    except OSError as error:
+        raise OutputError(f"{directory}: cannot save the preset: {error}") from error
+
+
+def _numpy(np: Any, keras: Any, variable: Any) -> Any:
+    return np.asarray(keras.ops.convert_to_numpy(variable))
+
+
+def _replace(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` make a temporary file, then rename it to `path`; it is removed on failure."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

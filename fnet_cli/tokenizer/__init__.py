@@ -1,0 +1,1 @@
+"""Sentencepiece vocabularies: special pieces by name."""

@@ -1,0 +1,65 @@
+"""The special pieces of a sentencepiece vocabulary, found by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fnet_cli.constants import (
+    CLS_PIECE,
+    MASK_PIECE,
+    MAX_VOCABULARY_FILE_BYTES,
+    PAD_PIECE,
+    SEP_PIECE,
+    UNK_PIECE,
+)
+from fnet_cli.errors import PresetError
+
+
+@dataclass(frozen=True)
+class SpecialIds:
+    """Ids of the special pieces, and the number of pieces.
+
+    Vocabularies number them differently, so no id may be assumed.
+    """
+
+    pad: int
+    unk: int
+    cls: int
+    sep: int
+    mask: int
+    vocabulary_size: int
+
+
+def read_special_ids(path: Path) -> SpecialIds:
+    """Look up the special pieces of the sentencepiece model at `path`.
+
+    Raises PresetError where the file is not a sentencepiece model or lacks one of the pieces.
+    """
+    import sentencepiece
+
+    try:
+        size = path.stat().st_size
+        if size > MAX_VOCABULARY_FILE_BYTES:
+            raise PresetError(f"{path}: larger than {MAX_VOCABULARY_FILE_BYTES:,} bytes")
+        processor = sentencepiece.SentencePieceProcessor(model_proto=path.read_bytes())
+    except OSError as error:
+        raise PresetError(f"{path}: {error.strerror or error}") from error
+    except RuntimeError as error:  # sentencepiece's one error for any bad model
+        raise PresetError(f"{path}: not a sentencepiece model") from error
+
+    def id_of(piece: str) -> int:
+        index = int(processor.piece_to_id(piece))
+        # An unknown piece answers with the id of <unk>.
+        if processor.id_to_piece(index) != piece:
+            raise PresetError(f"{path}: the vocabulary has no piece {piece}")
+        return index
+
+    return SpecialIds(
+        pad=id_of(PAD_PIECE),
+        unk=id_of(UNK_PIECE),
+        cls=id_of(CLS_PIECE),
+        sep=id_of(SEP_PIECE),
+        mask=id_of(MASK_PIECE),
+        vocabulary_size=int(processor.get_piece_size()),
+    )
