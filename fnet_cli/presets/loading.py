@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fnet_cli.constants import CONFIG_FILE, METADATA_FILE, WEIGHTS_FILE
 from fnet_cli.errors import OutputError
+from fnet_cli.files import replacing
 from fnet_cli.presets.layouts import keras_config
 from fnet_cli.presets.layouts.keras_h5 import WeightReader, write_weights
 from fnet_cli.presets.resolving import LocalPreset
@@ -72,45 +70,24 @@ def save_backbone(model: FNetBackbone, directory: Path) -> None:
     becomes one only when it is complete. Raises OutputError.
     """
     import keras
-    import numpy as np
 
     config = model.backbone_config
     tensors = {
-        name: _numpy(np, keras, variable) for name, variable in parameter_variables(model).items()
+        name: keras.ops.convert_to_numpy(variable)
+        for name, variable in parameter_variables(model).items()
     }
     metadata = keras_config.metadata_document(config, keras.__version__)
     document = keras_config.backbone_document(config, model.dtype_policy.name, model.name)
 
     def write_json(path: Path, value: dict[str, Any]) -> None:
-        path.write_text(json.dumps(value, indent=4), encoding="utf-8")
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(value, indent=4), encoding="utf-8")
 
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        _replace(directory / WEIGHTS_FILE, lambda path: write_weights(path, config, tensors))
-        _replace(directory / METADATA_FILE, lambda path: write_json(path, metadata))
-        _replace(directory / CONFIG_FILE, lambda path: write_json(path, document))
+        with replacing(directory / WEIGHTS_FILE) as path:
+            write_weights(path, config, tensors)
+        write_json(directory / METADATA_FILE, metadata)
+        write_json(directory / CONFIG_FILE, document)
     except OSError as error:
         raise OutputError(f"{directory}: cannot save the preset: {error}") from error
-
-
-def _numpy(np: Any, keras: Any, variable: Any) -> Any:
-    return np.asarray(keras.ops.convert_to_numpy(variable))
-
-
-def _replace(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` make a temporary file, then rename it to `path`; it is removed on failure."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -13,13 +13,15 @@ from fnet_cli.backbone.parameters import parameter_count
 class BuiltinPreset:
     """A named preset: its sizes, and where its files come from.
 
-    `kaggle_handle` is None for a preset whose files are part of this package.
+    `kaggle_handle` is None for a preset whose files are part of this package. `note` is what
+    everyone who uses the preset should be told.
     """
 
     name: str
     description: str
     config: BackboneConfig
     kaggle_handle: str | None = None
+    note: str = ""
 
     @property
     def bundled(self) -> bool:
@@ -53,6 +55,7 @@ _PRESETS = (
             "for trying the tool; its embeddings carry no meaning."
         ),
         config=BackboneConfig(8_000, 4, 256, 1024),
+        note="has random weights: its embeddings carry no meaning",
     ),
     BuiltinPreset(
         name="f_net_base_en",

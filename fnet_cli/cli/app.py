@@ -1,0 +1,41 @@
+"""The command tree. Command modules import what they need when they run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fnet_cli.cli.encode import encode
+from fnet_cli.cli.presets import presets_app
+from fnet_cli.cli.summary import summary
+from fnet_cli.constants import __version__
+
+app = typer.Typer(
+    name="fnet",
+    help="FNet text embeddings: encode token files, look at presets.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fnet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+app.command()(encode)
+app.command()(summary)
+app.add_typer(presets_app)

@@ -1,0 +1,76 @@
+"""`fnet encode --dry-run`: what a job would do, and about how long it would take."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from fnet_cli.cli.encode import quiet_load_engine
+from fnet_cli.cli.progress import duration
+from fnet_cli.cli.tables import number, size
+from fnet_cli.config import Settings
+from fnet_cli.encoding.job import Estimate, JobContext, estimate
+from fnet_cli.encoding.options import EncodeOptions
+from fnet_cli.encoding.plan import JobPlan, make_plan
+from fnet_cli.encoding.writer import free_bytes
+from fnet_cli.errors import UsageError
+
+
+def dry_run(options: EncodeOptions, *, as_json: bool) -> None:
+    """Check the job, time a small sample, and print both; writes no file."""
+    if "-" in options.inputs:
+        raise UsageError("--dry-run would use up the rows on standard input", hint="give it a file")
+    context = JobContext(settings=Settings.from_env(os.environ), engine_loader=quiet_load_engine)
+    plan = make_plan(options, context.settings, context.stdin)
+    record = _record(plan, estimate(plan, context))
+    if as_json:
+        sys.stdout.write(json.dumps(record) + "\n")
+        return
+    width = max(map(len, record))
+    for key, value in _shown(record).items():
+        sys.stdout.write(f"{key:<{width}}  {value}\n")
+
+
+def _record(plan: JobPlan, sample: Estimate | None) -> dict[str, Any]:
+    path = plan.target.path
+    return {
+        "inputs": [source.name for source in plan.sources],
+        "rows": plan.rows,
+        "output": plan.options.output,
+        "output_schema": {field.name: str(field.type) for field in plan.target.schema},
+        "expected_bytes": plan.expected_bytes,
+        "free_bytes": None if path is None else free_bytes(path),
+        "preset": plan.preset.handle,
+        "weights_sha256": plan.weights_sha256,
+        **plan.options.recorded(),
+        "sequence_length": plan.shape.sequence_length,
+        "batch_size": plan.options.batch_size,
+        "startup_seconds": None if sample is None else round(sample.startup_seconds, 2),
+        "rows_per_second": None if sample is None else round(sample.rows_per_second, 1),
+        "estimated_seconds": (
+            None
+            if sample is None or sample.encode_seconds is None
+            else round(sample.startup_seconds + sample.encode_seconds, 1)
+        ),
+    }
+
+
+def _shown(record: dict[str, Any]) -> dict[str, str]:
+    """Return the record as people read it."""
+    special: dict[str, Callable[[Any], str]] = {
+        "inputs": lambda names: (
+            f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else names[0]
+        ),
+        "rows": number,
+        "output_schema": lambda schema: "; ".join(f"{n}: {kind}" for n, kind in schema.items()),
+        "expected_bytes": size,
+        "free_bytes": size,
+        "estimated_seconds": lambda seconds: "-" if seconds is None else duration(seconds),
+    }
+    return {
+        key: special.get(key, lambda value: "-" if value is None else str(value))(value)
+        for key, value in record.items()
+    }

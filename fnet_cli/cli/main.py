@@ -1,0 +1,108 @@
+"""The program's outermost layer: signals, error rendering, exit codes."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+from fnet_cli.cli.streams import style_of
+from fnet_cli.errors import ExitCode, FnetError
+
+_RED, _DIM, _RESET = "\x1b[1;31m", "\x1b[2m", "\x1b[0m"
+
+
+def entry_point() -> NoReturn:
+    """Run `fnet` with the process's arguments and end with the documented exit code."""
+    for name in ("SIGTERM", "SIGHUP"):
+        # A signal that is ignored, as under nohup, stays ignored.
+        if signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:
+            signal.signal(getattr(signal, name), _interrupt)
+    code = main(sys.argv[1:])
+    # Native threads of TensorFlow can crash while the interpreter is torn down, long after
+    # everything has been written and closed.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run `fnet` with `arguments` and return its exit code.
+
+    Expected failures become one line (and a hint) on standard error. An unexpected one passes,
+    with its traceback, and ends the process with 1.
+    """
+    _calm_typer()
+    from typer.main import get_command
+
+    from fnet_cli.cli.app import app
+
+    try:
+        get_command(app).main(args=list(arguments), prog_name="fnet")
+        code = 0
+    except FnetError as error:
+        _render(error)
+        code = error.exit_code
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        # Typer and rich end with 1 when the reader of a pipe has gone. That is how `| head`
+        # ends every program, and no failure.
+        if code == ExitCode.UNEXPECTED and _reader_gone():
+            code = ExitCode.DONE
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
+    if code == ExitCode.INTERRUPTED:
+        _line("interrupted; no output was written")
+    _settle_stdout()
+    return int(code)
+
+
+def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _render(error: FnetError) -> None:
+    _line(f"{error}", label="error: ")
+    if error.hint:
+        _line(error.hint, label="hint: ")
+
+
+def _line(text: str, label: str = "") -> None:
+    """Write one line to standard error; a closed or full one must not hide the exit code."""
+    color = style_of(sys.stderr, os.environ).color
+    tint = _RED if label.startswith("error") else _DIM
+    shown = f"{tint}{label}{_RESET}" if color and label else label
+    one_line = " ".join(text.split())
+    try:
+        sys.stderr.write(f"fnet: {shown}{one_line}\n")
+        sys.stderr.flush()
+    except OSError:
+        return
+
+
+def _reader_gone() -> bool:
+    """Whether standard output is a pipe that nobody reads any more."""
+    try:
+        poll = select.poll()
+        poll.register(sys.__stdout__.fileno() if sys.__stdout__ else 1, 0)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
+    except (OSError, ValueError):
+        return False
+
+
+def _settle_stdout() -> None:
+    """Flush, and where nobody reads, keep the interpreter from complaining about it at exit."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _calm_typer() -> None:
+    """Keep Typer's help plain in a pipe also where it would force colour, as under CI."""
+    if not os.environ.get("FORCE_COLOR") and not sys.stdout.isatty():
+        os.environ.setdefault("_TYPER_FORCE_DISABLE_TERMINAL", "1")

@@ -1,0 +1,86 @@
+"""Progress of a job on standard error: a bar, plain lines, or nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fnet_cli.cli.streams import console_for, style_of
+from fnet_cli.constants import PROGRESS_SECONDS
+from fnet_cli.encoding.report import Progress, ProgressCallback
+
+
+@contextmanager
+def shown_progress(*, quiet: bool) -> Iterator[ProgressCallback]:
+    """Give a callback that shows progress in the way standard error allows."""
+    if quiet:
+        yield lambda _progress: None
+    elif style_of(sys.stderr, os.environ).animation:
+        with _bar() as callback:
+            yield callback
+    else:
+        yield _Lines()
+
+
+def describe(progress: Progress) -> str:
+    """Return one line: rows, rate, tokens per second, and the time left where it is known."""
+    seconds = max(progress.seconds, 1e-9)
+    rate = progress.rows / seconds
+    text = f"{progress.rows:,}"
+    if progress.total_rows:
+        text += f" of {progress.total_rows:,} rows ({progress.rows / progress.total_rows:.0%})"
+    else:
+        text += " rows"
+    text += f", {rate:,.0f} rows/s, {progress.tokens / seconds:,.0f} tokens/s"
+    if progress.total_rows and rate:
+        text += f", {duration((progress.total_rows - progress.rows) / rate)} left"
+    return text
+
+
+def duration(seconds: float) -> str:
+    """Show seconds as 12s, 3m05s or 2h07m."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02}s"
+    return f"{minutes // 60}h{minutes % 60:02}m"
+
+
+class _Lines:
+    """A line every few seconds, for log files."""
+
+    def __init__(self) -> None:
+        self._next = PROGRESS_SECONDS
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.seconds >= self._next:
+            self._next = progress.seconds + PROGRESS_SECONDS
+            sys.stderr.write(f"fnet: {describe(progress)}\n")
+            sys.stderr.flush()
+
+
+@contextmanager
+def _bar() -> Iterator[ProgressCallback]:
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as RichProgress
+
+    console = console_for(sys.stderr, os.environ)
+    # transient: the closing line says it all, and a log of the terminal stays clean.
+    with RichProgress(
+        BarColumn(bar_width=20), TextColumn("{task.description}"), console=console, transient=True
+    ) as bar:
+        task = bar.add_task("loading the model", total=None)
+
+        def update(progress: Progress) -> None:
+            bar.update(
+                task,
+                description=describe(progress),
+                completed=progress.rows,
+                total=progress.total_rows,
+            )
+
+        yield update

@@ -1,0 +1,86 @@
+"""How each stream is written to: decided for standard output and standard error on their own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Wide enough that no table wraps: where no terminal limits the width, nothing else does.
+_UNLIMITED_WIDTH = 10_000
+
+
+@dataclass(frozen=True)
+class StreamStyle:
+    """What may be done on a stream: colour it, animate it; and whether it is a terminal."""
+
+    terminal: bool
+    color: bool
+    animation: bool
+
+
+def style_of(stream: TextIO, environ: Mapping[str, str]) -> StreamStyle:
+    """Decide from the stream and NO_COLOR, FORCE_COLOR and TERM; empty values count as unset.
+
+    NO_COLOR wins over FORCE_COLOR. FORCE_COLOR colours a pipe, and never animates it.
+    """
+    terminal = stream.isatty()
+    dumb = environ.get("TERM") == "dumb"
+    if environ.get("NO_COLOR"):
+        color = False
+    elif environ.get("FORCE_COLOR"):
+        color = True
+    else:
+        color = terminal and not dumb
+    return StreamStyle(terminal=terminal, color=color, animation=terminal and not dumb)
+
+
+def console_for(stream: TextIO, environ: Mapping[str, str]) -> Console:
+    """Return a rich console that follows `style_of`, and wraps only on a terminal."""
+    from rich.console import Console
+
+    style = style_of(stream, environ)
+    return Console(
+        file=stream,
+        force_terminal=style.color or style.animation,
+        color_system="auto" if style.color and style.terminal else "standard",
+        no_color=not style.color,
+        width=None if style.terminal else _UNLIMITED_WIDTH,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        # What rich would read from the environment has been decided above.
+        _environ={k: v for k, v in environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")},
+    )
+
+
+@contextmanager
+def native_noise_held() -> Iterator[None]:
+    """Keep what native code writes to standard error in the body from the user.
+
+    TensorFlow's libraries greet with lines that no log level turns off. They are shown after
+    all where the body fails, since they may say why.
+    """
+    try:
+        saved = os.dup(2)
+    except OSError:  # no standard error at all
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except Exception:
+            os.dup2(saved, 2)
+            held.seek(0)
+            os.write(2, held.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)

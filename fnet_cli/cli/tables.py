@@ -1,0 +1,128 @@
+"""Rows for people and for pipelines: one set of rows, four formats."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TextIO
+
+from fnet_cli.cli.streams import console_for, style_of
+
+Row = Mapping[str, Any]
+
+
+class TableFormat(StrEnum):
+    """Output formats of a table."""
+
+    TABLE = "table"
+    TSV = "tsv"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: the key of its values, its heading, and how people read its values.
+
+    Machine formats print the plain value; `shown` is for tables and Markdown.
+    """
+
+    key: str
+    heading: str
+    shown: Callable[[Any], str] = str
+    right: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows with their columns. `footer` is for people only, so that summing a TSV is right."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+    footer: Row | None = None
+
+
+def number(value: Any) -> str:
+    """Show an int with thousands separators, and nothing for None."""
+    return "-" if value is None else f"{value:,}"
+
+
+def size(value: Any) -> str:
+    """Show a number of bytes in decimal units."""
+    if value is None:
+        return "-"
+    amount = float(value)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+def print_table(
+    table: Table,
+    kind: TableFormat | None,
+    document: Any,
+    stream: TextIO | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> None:
+    """Print `table`, or for JSON the `document`; without a kind, TSV unless on a terminal."""
+    stream = stream or sys.stdout
+    terminal = style_of(stream, environ).terminal
+    kind = kind or (TableFormat.TABLE if terminal else TableFormat.TSV)
+    if kind is TableFormat.JSON:
+        stream.write(json.dumps(document, indent=2 if terminal else None) + "\n")
+    elif kind is TableFormat.TABLE:
+        _print_rich(table, stream, environ)
+    else:
+        lines = _tsv(table) if kind is TableFormat.TSV else _markdown(table)
+        stream.writelines(f"{line}\n" for line in lines)
+
+
+def _tsv(table: Table) -> list[str]:
+    def cell(value: Any) -> str:
+        # A separator inside a value would shift every column after it.
+        return "" if value is None else str(value).translate({9: " ", 10: " ", 13: " "})
+
+    heading = "\t".join(column.key for column in table.columns)
+    return [heading] + [
+        "\t".join(cell(row[column.key]) for column in table.columns) for row in table.rows
+    ]
+
+
+def _shown_rows(table: Table) -> list[list[str]]:
+    rows = [*table.rows, *([table.footer] if table.footer else [])]
+    return [[column.shown(row[column.key]) for column in table.columns] for row in rows]
+
+
+def _markdown(table: Table) -> list[str]:
+    def line(cells: Sequence[str]) -> str:
+        return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+    rules = ["---:" if column.right else "---" for column in table.columns]
+    headings = [column.heading for column in table.columns]
+    return [line(headings), line(rules), *(line(cells) for cells in _shown_rows(table))]
+
+
+def _print_rich(table: Table, stream: TextIO, environ: Mapping[str, str]) -> None:
+    from rich import box
+    from rich.table import Table as RichTable
+
+    drawn = RichTable(box=box.SIMPLE_HEAD, show_footer=table.footer is not None, pad_edge=False)
+    cells = _shown_rows(table)
+    body = cells[:-1] if table.footer else cells
+    for index, column in enumerate(table.columns):
+        drawn.add_column(
+            column.heading,
+            footer=cells[-1][index] if table.footer else "",
+            justify="right" if column.right else "left",
+            overflow="fold",
+            no_wrap=column.right or index == 0,
+        )
+    for row in body:
+        drawn.add_row(*row)
+    console_for(stream, environ).print(drawn)

@@ -1,0 +1,100 @@
+"""From checked rows to dense batches: padded lengths, grouping, and the fill."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from fnet_cli.constants import SMALLEST_BUCKET
+from fnet_cli.encoding.options import Padding
+from fnet_cli.encoding.rows import TokenRows
+from fnet_cli.errors import UsageError
+
+
+@dataclass(frozen=True)
+class BatchShape:
+    """How rows become batches.
+
+    `pad_id` is None where the preset has no tokenizer and none was given; ids are then only
+    padded never. `sequence_length` is the most tokens of a row that are used.
+    """
+
+    batch_size: int
+    padding: Padding
+    sequence_length: int
+    pad_id: int | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A dense batch: which rows of the window it holds, and their ids, right-padded.
+
+    `token_ids` and `segment_ids` are (B, S) int32, `lengths` (B,) int32 counts real tokens.
+    """
+
+    rows: np.ndarray
+    token_ids: np.ndarray
+    segment_ids: np.ndarray
+    lengths: np.ndarray
+
+
+def padded_lengths(lengths: np.ndarray, shape: BatchShape) -> np.ndarray:
+    """Return the length to which a row of each length is padded, after truncation.
+
+    It depends on the row's own length alone. FNet mixes padding into every position, so a
+    length taken from a row's neighbours would make its embedding depend on them.
+    """
+    limit = shape.sequence_length
+    taken: np.ndarray = np.minimum(lengths, limit)
+    if shape.padding is Padding.MAX:
+        return np.full_like(lengths, limit)
+    if shape.padding is Padding.NONE:
+        return taken
+    powers = SMALLEST_BUCKET << np.arange(max(1, limit).bit_length())
+    buckets = np.append(powers[powers < limit], limit)
+    padded: np.ndarray = buckets[np.searchsorted(buckets, taken)]
+    return padded
+
+
+def batches(tokens: TokenRows, segments: TokenRows | None, shape: BatchShape) -> Iterator[Batch]:
+    """Yield every row once, rows of one padded length together, at most `batch_size` at a time.
+
+    Raises UsageError where a row must be padded and there is no pad id.
+    """
+    lengths = np.minimum(tokens.lengths, shape.sequence_length)
+    targets = padded_lengths(tokens.lengths, shape)
+    if shape.pad_id is None and (lengths < targets).any():
+        raise UsageError(
+            "rows must be padded, and the preset has no tokenizer that says with which id",
+            hint="give --pad-id N, or --padding none",
+        )
+    order = np.argsort(targets, kind="stable")
+    bounds = np.flatnonzero(np.diff(targets[order])) + 1
+    for group in np.split(order, bounds):
+        for start in range(0, len(group), shape.batch_size):
+            rows = group[start : start + shape.batch_size]
+            width = int(targets[rows[0]])
+            taken = lengths[rows]
+            yield Batch(
+                rows=rows,
+                token_ids=_dense(tokens, rows, taken, width, shape.pad_id or 0),
+                segment_ids=(
+                    np.zeros((len(rows), width), np.int32)
+                    if segments is None
+                    else _dense(segments, rows, taken, width, 0)
+                ),
+                lengths=taken.astype(np.int32),
+            )
+
+
+def _dense(
+    ragged: TokenRows, rows: np.ndarray, lengths: np.ndarray, width: int, fill: int
+) -> np.ndarray:
+    """Return the first `lengths` ids of `rows` as (B, width), the rest `fill`."""
+    dense = np.full((len(rows), width), fill, np.int32)
+    columns = np.arange(width)
+    real = columns < lengths[:, None]
+    dense[real] = ragged.values[(ragged.starts[rows][:, None] + columns)[real]]
+    return dense

@@ -1,0 +1,275 @@
+"""Everything about a job that can be known, and refused, before a model is loaded."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+import pyarrow as pa
+
+from fnet_cli.config import Settings
+from fnet_cli.constants import (
+    EMBEDDING_COLUMN,
+    MAX_WINDOW_ROWS,
+    OUTPUT_METADATA_KEY,
+    SEGMENT_COLUMN,
+    VOCABULARY_FILE,
+    WINDOW_BYTES,
+    __version__,
+)
+from fnet_cli.encoding.batching import BatchShape
+from fnet_cli.encoding.engine import parse_device
+from fnet_cli.encoding.options import EncodeOptions, FileFormat, OutputDtype, Pooling
+from fnet_cli.encoding.readers.base import RowSource, column_type
+from fnet_cli.encoding.readers.opening import STANDARD_STREAM, format_of, open_source
+from fnet_cli.encoding.rows import is_id_list
+from fnet_cli.encoding.writer import OutputTarget, check_space, output_path
+from fnet_cli.errors import InputDataError, PresetError, UsageError
+from fnet_cli.presets.fingerprint import weights_sha256
+from fnet_cli.presets.resolving import LocalPreset, resolve_preset
+from fnet_cli.tokenizer.special import read_special_ids
+
+# A float as text: sign, eight digits, point, exponent or comma.
+_JSONL_BYTES_PER_NUMBER = 12
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """A checked job.
+
+    `rows` and `tokens` are totals where the inputs state them. `expected_bytes` is the size of
+    the embeddings alone, uncompressed. `segments` says per source whether it has segment ids.
+    """
+
+    options: EncodeOptions
+    preset: LocalPreset
+    weights_sha256: str
+    sources: tuple[RowSource, ...]
+    segments: tuple[bool, ...]
+    passthrough: tuple[str, ...]
+    shape: BatchShape
+    target: OutputTarget
+    rows: int | None
+    tokens: int | None
+
+    @property
+    def segment_column(self) -> str:
+        """The name of the segment column."""
+        return self.options.segment_column or SEGMENT_COLUMN
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row's embedding; of a full-length row where tokens keep their vectors."""
+        vectors = self.shape.sequence_length if self.options.pooling is Pooling.TOKENS else 1
+        return vectors * self._vector_bytes
+
+    @property
+    def _vector_bytes(self) -> int:
+        if self.target.format is FileFormat.JSONL:
+            return self.preset.config.hidden_dim * _JSONL_BYTES_PER_NUMBER
+        width = 2 if self.options.output_dtype is OutputDtype.FLOAT16 else 4
+        return self.preset.config.hidden_dim * width
+
+    @property
+    def window_rows(self) -> int:
+        """How many rows are grouped, encoded and written together."""
+        fitting = WINDOW_BYTES // self.row_bytes
+        return max(self.options.batch_size, min(fitting, MAX_WINDOW_ROWS))
+
+    @property
+    def expected_bytes(self) -> int | None:
+        """Bytes that the embeddings will take, or None where the inputs state no counts."""
+        vectors = self.tokens if self.options.pooling is Pooling.TOKENS else self.rows
+        return None if vectors is None else vectors * self._vector_bytes
+
+
+def make_plan(options: EncodeOptions, settings: Settings, stdin: BinaryIO) -> JobPlan:
+    """Check a job against its preset, its inputs and its output.
+
+    Opens every input and reads schemas and footers (JSON lines files once through). Raises
+    UsageError, PresetError, InputDataError or OutputError; nothing has been written then.
+    """
+    _check_options(options)
+    kind = _output_format(options)
+    path = (
+        None
+        if options.output == STANDARD_STREAM
+        else output_path(options.output, overwrite=options.overwrite)
+    )
+    _check_not_an_input(options, path)
+    preset = resolve_preset(options.preset, settings)
+    shape = _batch_shape(options, preset)
+    sha256 = weights_sha256(preset.directory)
+    sources = tuple(open_source(name, options.input_format, stdin) for name in options.inputs)
+    segments = tuple(_check_ids(source, options) for source in sources)
+    fields = _passthrough(sources, options)
+    schema = _output_schema(sources[0].schema, fields, options, preset, shape, sha256)
+    plan = JobPlan(
+        options=options,
+        preset=preset,
+        weights_sha256=sha256,
+        sources=sources,
+        segments=segments,
+        passthrough=tuple(field.name for field in fields),
+        shape=shape,
+        target=OutputTarget(path, kind, options.compression, schema),
+        rows=_total([source.rows for source in sources]),
+        tokens=_total([source.token_count(options.token_column) for source in sources]),
+    )
+    plan = _limited(plan)
+    if path is not None and plan.expected_bytes:
+        check_space(path, plan.expected_bytes)
+    return plan
+
+
+def _check_options(options: EncodeOptions) -> None:
+    if not options.inputs:
+        raise UsageError("there is no input")
+    if options.inputs.count(STANDARD_STREAM) > 1:
+        raise UsageError("standard input (-) stands twice among the inputs")
+    if options.batch_size < 1:
+        raise UsageError(f"--batch-size must be at least 1, not {options.batch_size}")
+    if options.limit is not None and options.limit < 0:
+        raise UsageError(f"--limit must not be negative, it is {options.limit}")
+    if options.token_column == (options.segment_column or SEGMENT_COLUMN):
+        raise UsageError(f"token and segment column are both {options.token_column}")
+    parse_device(options.device)
+
+
+def _output_format(options: EncodeOptions) -> FileFormat:
+    if options.output == STANDARD_STREAM:
+        if options.format is FileFormat.PARQUET:
+            raise UsageError("Parquet cannot be written to standard output", hint="name a file")
+        return FileFormat.JSONL
+    kind = options.format or format_of(options.output)
+    if kind is None or (not options.format and options.output.endswith((".gz", ".zst"))):
+        raise UsageError(
+            f"{options.output}: the suffix does not tell the format",
+            hint="end it with .parquet or .jsonl, or use --format",
+        )
+    return kind
+
+
+def _check_not_an_input(options: EncodeOptions, path: Path | None) -> None:
+    for name in options.inputs:
+        if path is not None and name != STANDARD_STREAM and Path(os.path.realpath(name)) == path:
+            raise UsageError(
+                f"{options.output} is an input and the output", hint="write to another file"
+            )
+
+
+def _batch_shape(options: EncodeOptions, preset: LocalPreset) -> BatchShape:
+    most = preset.config.max_sequence_length
+    length = most if options.sequence_length is None else options.sequence_length
+    if not 1 <= length <= most:
+        raise UsageError(
+            f"--sequence-length {length} is not in 1..{most}, the positions of {preset.handle}"
+        )
+    pad_id = options.pad_id
+    vocabulary = preset.directory / VOCABULARY_FILE
+    if pad_id is None and vocabulary.is_file():
+        pad_id = read_special_ids(vocabulary).pad
+        if pad_id >= preset.config.vocabulary_size:
+            raise PresetError(
+                f"{vocabulary}: <pad> is id {pad_id}, the model has "
+                f"{preset.config.vocabulary_size} ids"
+            )
+    if pad_id is not None and not 0 <= pad_id < preset.config.vocabulary_size:
+        raise UsageError(
+            f"--pad-id {pad_id} is not in 0..{preset.config.vocabulary_size - 1}, "
+            f"the ids of {preset.handle}"
+        )
+    return BatchShape(options.batch_size, options.padding, length, pad_id)
+
+
+def _check_ids(source: RowSource, options: EncodeOptions) -> bool:
+    """Check the id columns' types; return whether the source has segment ids."""
+    if source.rows == 0 and not source.schema.names:
+        return False  # an empty JSON lines file has no columns, and is valid
+    columns = [options.token_column]
+    if options.segment_column or SEGMENT_COLUMN in source.schema.names:
+        columns.append(options.segment_column or SEGMENT_COLUMN)
+    for name in columns:
+        kind = column_type(source, name)
+        if not is_id_list(kind):
+            raise InputDataError(
+                f"{source.name}: column {name} is {kind}, not lists of integers",
+                hint="name another with --token-column or --segment-column",
+            )
+    return len(columns) == 2
+
+
+def _passthrough(sources: tuple[RowSource, ...], options: EncodeOptions) -> list[pa.Field]:
+    """Return the input columns that the output repeats; every source must have them alike."""
+    first = next((source for source in sources if source.schema.names), sources[0])
+    if options.columns is not None:
+        names = list(dict.fromkeys(options.columns))
+    else:
+        ids = {options.token_column, options.segment_column or SEGMENT_COLUMN}
+        names = [name for name in first.schema.names if name not in ids]
+        for source in sources:
+            extra = set(source.schema.names) - set(first.schema.names) - ids
+            if extra:
+                raise InputDataError(
+                    f"{source.name}: column {min(extra)} is not in {first.name}",
+                    hint="choose the columns to keep with --columns",
+                )
+    if EMBEDDING_COLUMN in names:
+        raise InputDataError(
+            f"{first.name}: there is a column {EMBEDDING_COLUMN} already",
+            hint="leave it out by naming the columns to keep with --columns",
+        )
+    for source in sources:
+        if source.rows == 0 and not source.schema.names:
+            continue
+        for name in names:
+            kind = column_type(source, name)
+            if kind != first.schema.field(name).type:
+                raise InputDataError(
+                    f"{source.name}: column {name} is {kind}, in {first.name} it is "
+                    f"{first.schema.field(name).type}"
+                )
+    return [first.schema.field(name) for name in names] if first.schema.names else []
+
+
+def _output_schema(
+    source: pa.Schema,
+    fields: list[pa.Field],
+    options: EncodeOptions,
+    preset: LocalPreset,
+    shape: BatchShape,
+    sha256: str,
+) -> pa.Schema:
+    number = pa.float16() if options.output_dtype is OutputDtype.FLOAT16 else pa.float32()
+    # Elements are declared non-null, which DuckDB, LanceDB and Spark all read.
+    kind: pa.DataType = pa.list_(
+        pa.field("element", number, nullable=False), preset.config.hidden_dim
+    )
+    if options.pooling is Pooling.TOKENS:
+        kind = pa.list_(pa.field("element", kind, nullable=False))
+    record: dict[str, Any] = {
+        "preset": preset.handle,
+        "weights_sha256": sha256,
+        **options.recorded(),
+        "sequence_length": shape.sequence_length,
+        "pad_id": shape.pad_id,
+        "version": __version__,
+    }
+    metadata = {**(source.metadata or {}), OUTPUT_METADATA_KEY: orjson.dumps(record)}
+    return pa.schema([*fields, pa.field(EMBEDDING_COLUMN, kind, nullable=False)], metadata)
+
+
+def _total(counts: list[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def _limited(plan: JobPlan) -> JobPlan:
+    limit = plan.options.limit
+    if limit is None or plan.rows is None or plan.rows <= limit:
+        return plan
+    tokens = None if plan.tokens is None else plan.tokens * limit // plan.rows
+    return replace(plan, rows=limit, tokens=tokens)

@@ -1,0 +1,65 @@
+"""What every reader gives: a schema, a row count where it is known, and batches with positions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from fnet_cli.errors import InputDataError
+
+
+@dataclass(frozen=True)
+class RowBatch:
+    """Some rows of one source, and where in it they stand.
+
+    `numbers` holds each row's number in the source as a user would count it: lines from 1, rows
+    of a table from 0.
+    """
+
+    batch: pa.RecordBatch
+    source: str
+    unit: str
+    numbers: np.ndarray
+
+    def where(self, index: int) -> str:
+        """Return the place of the row at `index`, such as `data.jsonl: line 7`."""
+        return f"{self.source}: {self.unit} {self.numbers[index]}"
+
+    def slice(self, start: int, length: int) -> RowBatch:
+        """Return rows `start` to `start + length`, without a copy."""
+        stop = start + length
+        return RowBatch(
+            self.batch.slice(start, length), self.source, self.unit, self.numbers[start:stop]
+        )
+
+
+class RowSource(Protocol):
+    """One input, opened and with its structure checked.
+
+    `schema` has every column. `rows` and `tokens` are None where only reading tells.
+    """
+
+    name: str
+    schema: pa.Schema
+    rows: int | None
+
+    def token_count(self, column: str) -> int | None:
+        """Return the number of values in a list column, where the file states it."""
+
+    def batches(self, columns: Sequence[str], max_rows: int) -> Iterator[RowBatch]:
+        """Yield all rows in order, `columns` only, at most `max_rows` at a time."""
+
+
+def column_type(source: RowSource, name: str) -> pa.DataType:
+    """Return the type of a column; InputDataError where it is missing or stands twice."""
+    found = source.schema.get_all_field_indices(name)
+    if len(found) == 1:
+        return source.schema.field(found[0]).type
+    if found:
+        raise InputDataError(f"{source.name}: column {name} stands {len(found)} times")
+    have = ", ".join(source.schema.names[:12]) or "none"
+    raise InputDataError(f"{source.name}: there is no column {name}", hint=f"columns: {have}")

@@ -1,0 +1,234 @@
+"""JSON lines input: plain, gzip or zstd, from a file or standard input.
+
+Parsed with orjson, not pyarrow.json: that one reads the list [null, 1] as [1, 0], accepts two
+objects on one line, and turns text that looks like a date into a timestamp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from fnet_cli.constants import JSONL_BLOCK_BYTES, MAX_JSONL_LINE_BYTES
+from fnet_cli.encoding.readers.base import RowBatch
+from fnet_cli.errors import InputDataError
+
+_CODECS = {".gz": "gzip", ".zst": "zstd"}
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Parsed lines: one dict a row, and its line number from 1."""
+
+    rows: list[dict[str, Any]]
+    lines: np.ndarray
+
+    @property
+    def columns(self) -> dict[str, None]:
+        """The keys of all rows, in order of first appearance."""
+        return {key: None for row in self.rows for key in row}
+
+
+class JsonlFile:
+    """A JSON lines file. Opening it reads it once, for its columns, types and row count.
+
+    So a malformed line, or a column that changes its type, is found before any work is done.
+    Raises InputDataError naming the line.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.name = path
+        self.schema = pa.schema([])
+        self.rows: int | None = 0
+        for block in self._blocks():
+            self.schema = _widen(self.schema, block, self.name)
+            self.rows += len(block.rows)
+
+    def token_count(self, column: str) -> int | None:  # noqa: ARG002 - the interface's
+        """Return None: JSON lines state no totals."""
+        return None
+
+    def batches(self, columns: Sequence[str], max_rows: int) -> Iterator[RowBatch]:
+        """Yield the rows in file order."""
+        schema = pa.schema([self.schema.field(name) for name in columns])
+        for block in self._blocks():
+            yield from _slices(_to_arrow(block, schema, self.name), max_rows)
+
+    def _blocks(self) -> Iterator[_Block]:
+        codec = _CODECS.get(Path(self.name).suffix.lower())
+        try:
+            with pa.OSFile(self.name) as raw:
+                stream = pa.CompressedInputStream(raw, codec) if codec else raw
+                yield from _parse(stream.read, self.name)
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, FileNotFoundError):
+                raise InputDataError(f"{self.name}: no such file") from error
+            raise InputDataError(f"{self.name}: cannot be read: {error}") from error
+
+
+class JsonlStream:
+    """JSON lines on a stream that can be read only once, such as standard input.
+
+    The first block decides columns and types; InputDataError on a later row that does not fit.
+    """
+
+    def __init__(self, stream: BinaryIO, name: str = "<stdin>") -> None:
+        self.name = name
+        self.rows: int | None = None
+        # read1 returns what is there, so that the first rows do not wait for a full block.
+        self._rest = _parse(getattr(stream, "read1", stream.read), name)
+        self._first = next(self._rest, None)
+        empty = pa.schema([])
+        self.schema = _widen(empty, self._first, name) if self._first else empty
+
+    def token_count(self, column: str) -> int | None:  # noqa: ARG002 - the interface's
+        """Return None: a stream states no totals."""
+        return None
+
+    def batches(self, columns: Sequence[str], max_rows: int) -> Iterator[RowBatch]:
+        """Yield the rows as they arrive."""
+        schema = pa.schema([self.schema.field(name) for name in columns])
+        block = self._first
+        while block is not None:
+            self._refuse_new_columns(block)
+            yield from _slices(_to_arrow(block, schema, self.name), max_rows)
+            block = next(self._rest, None)
+
+    def _refuse_new_columns(self, block: _Block) -> None:
+        for name in block.columns:
+            if name not in self.schema.names:
+                index = next(i for i, row in enumerate(block.rows) if name in row)
+                raise InputDataError(
+                    f"{self.name}: line {block.lines[index]}: column {name} is not in the "
+                    "first rows",
+                    hint="on a stream the first rows decide the columns; use a file, or name the "
+                    "columns to keep with --columns and drop the others before",
+                )
+
+
+def _parse(read: Any, name: str) -> Iterator[_Block]:
+    """Yield blocks of parsed lines of `read(size)`; InputDataError naming a bad line."""
+    line = 1
+    for text in _line_blocks(read, name):
+        lines = text.split(b"\n")
+        if not lines[-1]:
+            lines.pop()
+        numbers = np.arange(line, line + len(lines))
+        line += len(lines)
+        filled = [index for index, content in enumerate(lines) if content and not content.isspace()]
+        if len(filled) < len(lines):
+            lines = [lines[index] for index in filled]
+            numbers = numbers[filled]
+        if not lines:
+            continue
+        try:
+            rows = [orjson.loads(content) for content in lines]
+        except orjson.JSONDecodeError:
+            raise _malformed(lines, numbers, name) from None
+        for index, row in enumerate(rows):
+            if not isinstance(row, dict):
+                raise InputDataError(f"{name}: line {numbers[index]}: not a JSON object")
+        yield _Block(rows, numbers)
+
+
+def _line_blocks(read: Any, name: str) -> Iterator[bytes]:
+    """Yield runs of whole lines, about a block each."""
+    pending = bytearray()
+    while data := read(JSONL_BLOCK_BYTES):
+        end = data.rfind(b"\n") + 1
+        if end:
+            yield bytes(pending + data[:end])
+            pending = bytearray(data[end:])
+        else:
+            pending += data
+        if len(pending) > MAX_JSONL_LINE_BYTES:
+            raise InputDataError(f"{name}: a line is longer than {MAX_JSONL_LINE_BYTES:,} bytes")
+    if pending:
+        yield bytes(pending)
+
+
+def _malformed(lines: list[bytes], numbers: np.ndarray, name: str) -> InputDataError:
+    for content, number in zip(lines, numbers, strict=True):
+        try:
+            orjson.loads(content)
+        except orjson.JSONDecodeError as error:
+            return InputDataError(
+                f"{name}: line {number}: not valid JSON: {error.msg} (column {error.colno})"
+            )
+    raise AssertionError("a block that failed to parse has no bad line")
+
+
+def _widen(schema: pa.Schema, block: _Block, name: str) -> pa.Schema:
+    """Return `schema` with the columns of `block` added, and types widened to fit its values."""
+    fields = []
+    for column in block.columns:
+        values = [row.get(column) for row in block.rows]
+        known = schema.field(column).type if column in schema.names else pa.null()
+        try:
+            # Converted, not only inferred: inference looks at some values and lets others pass.
+            kind = _common_type(known, pa.array(values).type)
+        except (pa.ArrowException, OverflowError, TypeError):
+            index, reason = _first_misfit(values, known)
+            raise InputDataError(
+                f"{name}: line {block.lines[index]}: column {column}: {reason}"
+            ) from None
+        fields.append(pa.field(column, kind))
+    return pa.unify_schemas([schema, pa.schema(fields)], promote_options="permissive")
+
+
+def _common_type(first: pa.DataType, second: pa.DataType) -> pa.DataType:
+    schemas = [pa.schema([("column", kind)]) for kind in (first, second)]
+    return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+
+
+def _first_misfit(values: list[Any], kind: pa.DataType) -> tuple[int, str]:
+    """Return the index of the first value that has no common type with those before it."""
+    for index, value in enumerate(values):
+        try:
+            kind = _common_type(kind, pa.array([value]).type)
+        except OverflowError:
+            return index, f"{_shown(value)} does not fit 64 bits; write it as text"
+        except (pa.ArrowException, TypeError):
+            before = f" after values of type {kind}" if kind != pa.null() else ""
+            return index, f"{_shown(value)} has no Arrow type{before}"
+    return 0, "its values have no common type"
+
+
+def _to_arrow(block: _Block, schema: pa.Schema, name: str) -> RowBatch:
+    arrays = []
+    for field in schema:
+        values = [row.get(field.name) for row in block.rows]
+        try:
+            arrays.append(pa.array(values, type=field.type))
+        except (pa.ArrowException, OverflowError, TypeError):
+            raise _conversion_error(values, block, field, name) from None
+    batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
+    return RowBatch(batch, name, "line", block.lines)
+
+
+def _conversion_error(
+    values: list[Any], block: _Block, field: pa.Field, name: str
+) -> InputDataError:
+    for index, value in enumerate(values):
+        try:
+            pa.array([value], type=field.type)
+        except (pa.ArrowException, OverflowError, TypeError):
+            where = f"{name}: line {block.lines[index]}: column {field.name}"
+            return InputDataError(f"{where}: {_shown(value)} is not of type {field.type}")
+    return InputDataError(f"{name}: column {field.name} is not of type {field.type}")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _slices(rows: RowBatch, max_rows: int) -> Iterator[RowBatch]:
+    for start in range(0, len(rows.numbers), max_rows):
+        yield rows.slice(start, min(max_rows, len(rows.numbers) - start))

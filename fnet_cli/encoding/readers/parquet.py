@@ -1,0 +1,67 @@
+"""Parquet input, read row group by row group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fnet_cli.encoding.readers.base import RowBatch
+from fnet_cli.errors import InputDataError
+
+# Pages are read in pieces of this size instead of whole column chunks, so that a file of one
+# huge row group streams too.
+_BUFFER_BYTES = 1 << 20
+
+
+class ParquetSource:
+    """A Parquet file. Raises InputDataError where its footer cannot be read."""
+
+    def __init__(self, path: str) -> None:
+        self.name = path
+        try:
+            # Closed when the program ends or the object goes: a job reads each file once.
+            self._file = pq.ParquetFile(Path(path), buffer_size=_BUFFER_BYTES, pre_buffer=False)
+            self.schema: pa.Schema = self._file.schema_arrow
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged(error) from error
+        self.rows: int | None = self._file.metadata.num_rows
+
+    def token_count(self, column: str) -> int | None:
+        """Return the values the footer states for `column`; a null or empty list counts one."""
+        metadata = self._file.metadata
+        total = 0
+        for group in range(metadata.num_row_groups):
+            row_group = metadata.row_group(group)
+            for index in range(row_group.num_columns):
+                chunk = row_group.column(index)
+                if chunk.path_in_schema.split(".", 1)[0] == column:
+                    total += chunk.num_values
+        return total
+
+    def batches(self, columns: Sequence[str], max_rows: int) -> Iterator[RowBatch]:
+        """Yield the rows in file order; InputDataError on a damaged page, after the good rows."""
+        row = 0
+        try:
+            for batch in self._file.iter_batches(batch_size=max_rows, columns=list(columns)):
+                numbers = np.arange(row, row + batch.num_rows)
+                yield RowBatch(batch.select(list(columns)), self.name, "row", numbers)
+                row += batch.num_rows
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged(error, f" after row {row - 1}" if row else "") from error
+        if row != self.rows:
+            raise InputDataError(f"{self.name}: its footer states {self.rows} rows, it has {row}")
+
+    def _damaged(self, error: Exception, place: str = "") -> InputDataError:
+        if isinstance(error, FileNotFoundError):
+            return InputDataError(f"{self.name}: no such file")
+        if isinstance(error, PermissionError | IsADirectoryError):
+            return InputDataError(f"{self.name}: {error.strerror}")
+        reason = " ".join(str(error).split())
+        return InputDataError(
+            f"{self.name}: not a complete Parquet file{place}: {reason:.200}",
+            hint="write the file again; --input-format jsonl if it is JSON lines",
+        )

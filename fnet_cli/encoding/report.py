@@ -1,0 +1,72 @@
+"""What a job says of itself: progress while it runs, and the record that closes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is. `seconds` counts from the first batch; `total_rows` may be unknown."""
+
+    rows: int
+    tokens: int
+    seconds: float
+    total_rows: int | None
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class EncodeReport:
+    """The closing record of a job.
+
+    `rows_in` is counted by the readers and `rows_out` from the written file's own footer;
+    `rows_in == rows_out + rows_rejected` holds, or the job failed. `tokens` counts the tokens
+    that were encoded, without padding, `tokens_lost` those that truncation cut. `seconds` is all
+    of the job, `startup_seconds` the part before the first batch ran; the rates leave it out.
+    """
+
+    rows_in: int
+    rows_out: int
+    rows_rejected: int
+    rows_truncated: int
+    tokens: int
+    tokens_lost: int
+    seconds: float
+    startup_seconds: float
+    output: str
+    preset: str
+    weights_sha256: str
+    backend: str
+    device: str
+    settings: dict[str, Any]
+    version: str
+
+    @property
+    def encode_seconds(self) -> float:
+        """Seconds after start-up."""
+        return max(self.seconds - self.startup_seconds, 1e-9)
+
+    @property
+    def rows_per_second(self) -> float:
+        """Rows written per second after start-up."""
+        return self.rows_out / self.encode_seconds
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Real tokens encoded per second after start-up."""
+        return self.tokens / self.encode_seconds
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as `--json` prints it."""
+        return {
+            **asdict(self),
+            "seconds": round(self.seconds, 3),
+            "startup_seconds": round(self.startup_seconds, 3),
+            "rows_per_second": round(self.rows_per_second, 1),
+            "tokens_per_second": round(self.tokens_per_second, 1),
+        }
