@@ -154,11 +154,12 @@ def parse_device(text: str) -> tuple[str, int]:
 
 def _device_name(backend: str, wanted: str) -> str:
     kind, index = parse_device(wanted)
+    # Without an index: Keras on torch compares device names, and takes "cpu:0" for another one.
     if kind == "cpu":
-        return "cpu:0"
+        return "cpu"
     gpus = _GPU_COUNTS[backend]()
     if kind == "auto":
-        return "gpu:0" if gpus else "cpu:0"
+        return "gpu:0" if gpus else "cpu"
     if index >= gpus:
         raise UsageError(
             f"{wanted} was asked for, and {backend} sees {gpus or 'no'} GPU{'s' * (gpus > 1)} here",

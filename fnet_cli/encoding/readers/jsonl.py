@@ -80,10 +80,10 @@ class JsonlStream:
 
     def __init__(self, stream: BinaryIO, name: str = "<stdin>") -> None:
         self.name = name
-        self.rows: int | None = None
         # read1 returns what is there, so that the first rows do not wait for a full block.
         self._rest = _parse(getattr(stream, "read1", stream.read), name)
         self._first = next(self._rest, None)
+        self.rows: int | None = 0 if self._first is None else None
         empty = pa.schema([])
         self.schema = _widen(empty, self._first, name) if self._first else empty
 
