@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from fnet_cli.cli.encode import quiet_load_engine
-from fnet_cli.cli.progress import duration
 from fnet_cli.cli.tables import number, size
 from fnet_cli.config import Settings
 from fnet_cli.encoding.job import Estimate, JobContext, estimate
@@ -17,6 +16,7 @@ from fnet_cli.encoding.options import EncodeOptions
 from fnet_cli.encoding.plan import JobPlan, make_plan
 from fnet_cli.encoding.writer import free_bytes
 from fnet_cli.errors import UsageError
+from fnet_cli.units import show_seconds
 
 
 def dry_run(options: EncodeOptions, *, as_json: bool) -> None:
@@ -68,7 +68,7 @@ def _shown(record: dict[str, Any]) -> dict[str, str]:
         "output_schema": lambda schema: "; ".join(f"{n}: {kind}" for n, kind in schema.items()),
         "expected_bytes": size,
         "free_bytes": size,
-        "estimated_seconds": lambda seconds: "-" if seconds is None else duration(seconds),
+        "estimated_seconds": lambda seconds: "-" if seconds is None else show_seconds(seconds),
     }
     return {
         key: special.get(key, lambda value: "-" if value is None else str(value))(value)

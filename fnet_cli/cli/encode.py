@@ -22,6 +22,7 @@ from fnet_cli.encoding.options import (
     Truncate,
 )
 from fnet_cli.errors import UsageError
+from fnet_cli.units import show_seconds
 
 if TYPE_CHECKING:
     from fnet_cli.encoding.engine import Engine, EngineRequest
@@ -41,7 +42,7 @@ def encode(  # noqa: PLR0913
         typer.Argument(
             help="Parquet or JSON lines files (.jsonl, .ndjson, also .gz, .zst), or - for JSON "
             "lines on standard input.",
-            metavar="INPUT...",
+            metavar="INPUT",
         ),
     ],
     output: Annotated[
@@ -198,11 +199,10 @@ def quiet_load_engine(request: EngineRequest) -> Engine:
 
 def closing_lines(report: EncodeReport) -> list[str]:
     """Say what was done, with what, and where it went."""
-    from fnet_cli.cli.progress import duration
     from fnet_cli.presets.registry import BUILTIN_PRESETS
 
     where = "standard output" if report.output == "-" else report.output
-    timing = duration(report.seconds)
+    timing = show_seconds(report.seconds)
     if report.rows_out:
         timing += (
             f" ({report.startup_seconds:.1f}s start-up), {report.rows_per_second:,.0f} rows/s, "

@@ -37,16 +37,24 @@ def main(arguments: Sequence[str]) -> int:
     with its traceback, and ends the process with 1.
     """
     _calm_typer()
+    from typer.exceptions import TyperException
     from typer.main import get_command
 
     from fnet_cli.cli.app import app
 
     try:
-        get_command(app).main(args=list(arguments), prog_name="fnet")
-        code = 0
+        # Not standalone: Typer would draw a box around a usage error, several lines in a log.
+        ended = get_command(app).main(args=list(arguments), prog_name="fnet", standalone_mode=False)
+        code = ended if isinstance(ended, int) else 0
     except FnetError as error:
-        _render(error)
+        _render(str(error), error.hint)
         code = error.exit_code
+    except TyperException as error:
+        command = getattr(getattr(error, "ctx", None), "command_path", "fnet")
+        # Without a message, Typer has just printed the help that was missing.
+        if error.format_message():
+            _render(error.format_message(), f"{command} --help tells more")
+        code = ExitCode.USAGE
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         # Typer and rich end with 1 when the reader of a pipe has gone. That is how `| head`
@@ -65,10 +73,10 @@ def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _render(error: FnetError) -> None:
-    _line(f"{error}", label="error: ")
-    if error.hint:
-        _line(error.hint, label="hint: ")
+def _render(message: str, hint: str) -> None:
+    _line(message, label="error: ")
+    if hint:
+        _line(hint, label="hint: ")
 
 
 def _line(text: str, label: str = "") -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from fnet_cli.cli.streams import console_for, style_of
 from fnet_cli.constants import PROGRESS_SECONDS
 from fnet_cli.encoding.report import Progress, ProgressCallback
+from fnet_cli.units import show_seconds
 
 
 @contextmanager
@@ -35,19 +36,8 @@ def describe(progress: Progress) -> str:
         text += " rows"
     text += f", {rate:,.0f} rows/s, {progress.tokens / seconds:,.0f} tokens/s"
     if progress.total_rows and rate:
-        text += f", {duration((progress.total_rows - progress.rows) / rate)} left"
+        text += f", {show_seconds((progress.total_rows - progress.rows) / rate)} left"
     return text
-
-
-def duration(seconds: float) -> str:
-    """Show seconds as 12s, 3m05s or 2h07m."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes}m{rest:02}s"
-    return f"{minutes // 60}h{minutes % 60:02}m"
 
 
 class _Lines:

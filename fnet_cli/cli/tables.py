@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, TextIO
 
 from fnet_cli.cli.streams import console_for, style_of
+from fnet_cli.units import show_bytes
 
 Row = Mapping[str, Any]
 
@@ -52,15 +53,8 @@ def number(value: Any) -> str:
 
 
 def size(value: Any) -> str:
-    """Show a number of bytes in decimal units."""
-    if value is None:
-        return "-"
-    amount = float(value)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"
+    """Show a number of bytes, and nothing for None."""
+    return "-" if value is None else show_bytes(value)
 
 
 def print_table(

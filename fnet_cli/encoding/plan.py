@@ -196,7 +196,8 @@ def _check_ids(source: RowSource, options: EncodeOptions) -> bool:
         kind = column_type(source, name)
         if not is_id_list(kind):
             raise InputDataError(
-                f"{source.name}: column {name} is {kind}, not lists of integers",
+                f"{source.name}{source.first_other(name, is_id_list)}: column {name} is {kind}, "
+                "not lists of integers",
                 hint="name another with --token-column or --segment-column",
             )
     return len(columns) == 2

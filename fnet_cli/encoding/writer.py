@@ -19,6 +19,7 @@ from fnet_cli.constants import EMBEDDING_COLUMN
 from fnet_cli.encoding.options import Compression, FileFormat
 from fnet_cli.errors import IntegrityError, OutputError
 from fnet_cli.files import Replacement
+from fnet_cli.units import show_bytes
 
 
 class Sink(Protocol):
@@ -71,7 +72,8 @@ def check_space(path: Path, expected: int) -> None:
     free = free_bytes(path)
     if expected > free:
         raise OutputError(
-            f"{path.parent} has {free / 1e9:.2f} GB free, the embeddings take {expected / 1e9:.2f}",
+            f"{path.parent} has {show_bytes(free)} free, the embeddings take "
+            f"{show_bytes(expected)}",
             hint="free some space, write elsewhere, or use --output-dtype float16",
         )
 

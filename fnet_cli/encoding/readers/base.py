@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,6 +37,9 @@ class RowBatch:
         )
 
 
+TypeCheck = Callable[[pa.DataType], bool]
+
+
 class RowSource(Protocol):
     """One input, opened and with its structure checked.
 
@@ -49,6 +52,12 @@ class RowSource(Protocol):
 
     def token_count(self, column: str) -> int | None:
         """Return the number of values in a list column, where the file states it."""
+
+    def first_other(self, column: str, accept: TypeCheck) -> str:
+        """Return `: line N` for the first value whose own type `accept` refuses.
+
+        Empty where all rows of the format share one type.
+        """
 
     def batches(self, columns: Sequence[str], max_rows: int) -> Iterator[RowBatch]:
         """Yield all rows in order, `columns` only, at most `max_rows` at a time."""

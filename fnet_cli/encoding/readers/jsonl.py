@@ -16,7 +16,7 @@ import orjson
 import pyarrow as pa
 
 from fnet_cli.constants import JSONL_BLOCK_BYTES, MAX_JSONL_LINE_BYTES
-from fnet_cli.encoding.readers.base import RowBatch
+from fnet_cli.encoding.readers.base import RowBatch, TypeCheck
 from fnet_cli.errors import InputDataError
 
 _CODECS = {".gz": "gzip", ".zst": "zstd"}
@@ -54,6 +54,10 @@ class JsonlFile:
         """Return None: JSON lines state no totals."""
         return None
 
+    def first_other(self, column: str, accept: TypeCheck) -> str:
+        """Return the place of the first value of a type that `accept` refuses."""
+        return _first_other(self._blocks(), column, accept)
+
     def batches(self, columns: Sequence[str], max_rows: int) -> Iterator[RowBatch]:
         """Yield the rows in file order."""
         schema = pa.schema([self.schema.field(name) for name in columns])
@@ -90,6 +94,10 @@ class JsonlStream:
     def token_count(self, column: str) -> int | None:  # noqa: ARG002 - the interface's
         """Return None: a stream states no totals."""
         return None
+
+    def first_other(self, column: str, accept: TypeCheck) -> str:
+        """Return the place of the first value, in the first block, that `accept` refuses."""
+        return _first_other(iter([self._first] if self._first else []), column, accept)
 
     def batches(self, columns: Sequence[str], max_rows: int) -> Iterator[RowBatch]:
         """Yield the rows as they arrive."""
@@ -195,9 +203,16 @@ def _first_misfit(values: list[Any], kind: pa.DataType) -> tuple[int, str]:
         except OverflowError:
             return index, f"{_shown(value)} does not fit 64 bits; write it as text"
         except (pa.ArrowException, TypeError):
-            before = f" after values of type {kind}" if kind != pa.null() else ""
-            return index, f"{_shown(value)} has no Arrow type{before}"
+            return index, f"{_shown(value)} does not fit the rows before, which hold {kind}"
     return 0, "its values have no common type"
+
+
+def _first_other(blocks: Iterator[_Block], column: str, accept: TypeCheck) -> str:
+    for block in blocks:
+        for row, line in zip(block.rows, block.lines, strict=True):
+            if not accept(pa.array([row.get(column)]).type):
+                return f": line {line}"
+    return ""
 
 
 def _to_arrow(block: _Block, schema: pa.Schema, name: str) -> RowBatch:

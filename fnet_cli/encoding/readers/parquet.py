@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fnet_cli.encoding.readers.base import RowBatch
+from fnet_cli.encoding.readers.base import RowBatch, TypeCheck
 from fnet_cli.errors import InputDataError
 
 # Pages are read in pieces of this size instead of whole column chunks, so that a file of one
@@ -41,6 +41,10 @@ class ParquetSource:
                 if chunk.path_in_schema.split(".", 1)[0] == column:
                     total += chunk.num_values
         return total
+
+    def first_other(self, column: str, accept: TypeCheck) -> str:  # noqa: ARG002 - the interface's
+        """Return nothing: a Parquet column has one type."""
+        return ""
 
     def batches(self, columns: Sequence[str], max_rows: int) -> Iterator[RowBatch]:
         """Yield the rows in file order; InputDataError on a damaged page, after the good rows."""
