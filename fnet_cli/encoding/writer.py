@@ -132,6 +132,7 @@ class ParquetSink:
             compression=target.compression.value,
             use_dictionary=others or False,
             write_statistics=others or False,
+            write_page_checksum=True,
         )
 
     def write(self, batch: pa.RecordBatch) -> None:

@@ -24,7 +24,12 @@ class ParquetSource:
         self.name = path
         try:
             # Closed when the program ends or the object goes: a job reads each file once.
-            self._file = pq.ParquetFile(Path(path), buffer_size=_BUFFER_BYTES, pre_buffer=False)
+            self._file = pq.ParquetFile(
+                Path(path),
+                buffer_size=_BUFFER_BYTES,
+                pre_buffer=False,
+                page_checksum_verification=True,  # where the writer stored them
+            )
             self.schema: pa.Schema = self._file.schema_arrow
         except (pa.ArrowException, OSError) as error:
             raise self._damaged(error) from error

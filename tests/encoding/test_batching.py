@@ -1,0 +1,92 @@
+"""Batches hold every row once, padded to a length that depends on the row alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fnet_cli.encoding.batching import Batch, BatchShape, batches, padded_lengths
+from fnet_cli.encoding.options import Padding
+from fnet_cli.encoding.rows import TokenRows
+from fnet_cli.errors import UsageError
+
+PAD = 77
+
+ragged_rows = st.lists(
+    st.lists(st.integers(0, 50), min_size=1, max_size=70), min_size=1, max_size=40
+)
+
+
+def token_rows(rows: list[list[int]]) -> TokenRows:
+    lengths = np.array([len(row) for row in rows], np.int64)
+    values = np.array([value for row in rows for value in row], np.int32)
+    return TokenRows(values, np.cumsum(lengths) - lengths, lengths)
+
+
+def shape(padding: Padding, length: int = 64, batch_size: int = 4, pad_id: int | None = PAD):
+    return BatchShape(batch_size, padding, length, pad_id)
+
+
+def unbatched(made: list[Batch], count: int) -> list[list[int]]:
+    """Return each row's real ids, in input order."""
+    rows: list[list[int]] = [[]] * count
+    for batch in made:
+        for place, row in enumerate(batch.rows):
+            rows[row] = batch.token_ids[place, : batch.lengths[place]].tolist()
+    return rows
+
+
+@given(ragged_rows, st.sampled_from(Padding), st.integers(1, 64), st.integers(1, 9))
+def test_every_row_comes_back_once_cut_to_the_sequence_length(rows, padding, length, size):
+    made = list(batches(token_rows(rows), None, shape(padding, length, size)))
+    assert sorted(np.concatenate([batch.rows for batch in made])) == list(range(len(rows)))
+    assert unbatched(made, len(rows)) == [row[:length] for row in rows]
+    assert all(len(batch.rows) <= size for batch in made)
+
+
+@given(ragged_rows, st.sampled_from(Padding))
+def test_what_follows_the_real_ids_is_padding(rows, padding):
+    for batch in batches(token_rows(rows), token_rows(rows), shape(padding)):
+        after = np.arange(batch.token_ids.shape[1]) >= batch.lengths[:, None]
+        assert (batch.token_ids[after] == PAD).all()
+        assert (batch.segment_ids[after] == 0).all()
+        assert (batch.segment_ids[~after] == batch.token_ids[~after]).all()
+
+
+@given(ragged_rows, st.sampled_from(Padding), st.integers(1, 64))
+def test_a_rows_padded_length_is_the_same_alone_and_among_others(rows, padding, length):
+    lengths = np.array([len(row) for row in rows])
+    together = padded_lengths(lengths, shape(padding, length))
+    alone = [padded_lengths(lengths[i : i + 1], shape(padding, length))[0] for i in range(len(rows))]
+    assert together.tolist() == alone
+
+
+@pytest.mark.parametrize(
+    ("length", "limit", "expected"),
+    [(1, 512, 16), (16, 512, 16), (17, 512, 32), (300, 512, 512), (40, 48, 48), (33, 100, 64),
+     (65, 100, 100), (999, 100, 100), (3, 8, 8)],
+)  # fmt: skip
+def test_buckets_double_from_16_up_to_the_sequence_length(length, limit, expected):
+    assert padded_lengths(np.array([length]), shape(Padding.BUCKET, limit)).tolist() == [expected]
+
+
+def test_without_segments_they_are_zeros():
+    (batch,) = batches(token_rows([[1, 2]]), None, shape(Padding.MAX, 4))
+    assert batch.segment_ids.tolist() == [[0, 0, 0, 0]]
+
+
+def test_padding_without_a_pad_id_is_refused_and_says_how_to_go_on():
+    with pytest.raises(UsageError, match="must be padded") as caught:
+        list(batches(token_rows([[1, 2]]), None, shape(Padding.MAX, 4, pad_id=None)))
+    assert "--pad-id" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("padding", "rows"),
+    [(Padding.NONE, [[1], [2, 3]]), (Padding.MAX, [[1, 2, 3, 4], [5, 6, 7, 8, 9]])],
+)
+def test_no_pad_id_is_needed_where_nothing_is_padded(padding, rows):
+    made = list(batches(token_rows(rows), None, shape(padding, 4, pad_id=None)))
+    assert unbatched(made, 2) == [row[:4] for row in rows]

@@ -1,0 +1,226 @@
+"""Readers give every row of a file, in order, with the place a user would look for it."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fnet_cli.encoding.options import FileFormat
+from fnet_cli.encoding.readers.jsonl import JsonlFile, JsonlStream
+from fnet_cli.encoding.readers.opening import format_of, open_source
+from fnet_cli.encoding.readers.parquet import ParquetSource
+from fnet_cli.errors import FnetError, InputDataError, UsageError
+
+ROWS = [{"token_ids": [1, 2, 3], "name": "a"}, {"token_ids": [4], "name": None}]
+
+
+def write_lines(path: Path, text: str | bytes) -> str:
+    data = text.encode() if isinstance(text, str) else text
+    if path.suffix == ".gz":
+        data = gzip.compress(data)
+    elif path.suffix == ".zst":
+        data = pa.compress(data, codec="zstd", asbytes=True)
+    path.write_bytes(data)
+    return str(path)
+
+
+def as_jsonl(rows: list[dict]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def read_all(source, columns=("token_ids", "name"), max_rows=1000) -> list[dict]:
+    return [
+        row for rows in source.batches(list(columns), max_rows) for row in rows.batch.to_pylist()
+    ]
+
+
+@pytest.mark.parametrize("name", ["d.jsonl", "d.ndjson", "d.jsonl.gz", "d.ndjson.zst"])
+def test_json_lines_are_read_plain_and_compressed(tmp_path, name):
+    path = write_lines(tmp_path / name, as_jsonl(ROWS))
+    source = open_source(path, None, io.BytesIO())
+    assert source.rows == 2
+    assert read_all(source) == ROWS
+
+
+def test_gzip_files_of_several_members_are_read_to_the_end(tmp_path):
+    path = tmp_path / "d.jsonl.gz"
+    path.write_bytes(b"".join(gzip.compress(as_jsonl([row]).encode()) for row in ROWS))
+    assert read_all(JsonlFile(str(path))) == ROWS
+
+
+def test_blank_lines_are_no_rows_and_keep_the_line_numbers_right(tmp_path):
+    path = write_lines(tmp_path / "d.jsonl", '\n{"token_ids": [1]}\n  \n{"token_ids": [2]}')
+    places = [rows.where(0) for rows in JsonlFile(path).batches(["token_ids"], 1)]
+    assert places == [f"{path}: line 2", f"{path}: line 4"]
+
+
+def test_a_null_inside_a_list_stays_a_null(tmp_path):
+    path = write_lines(tmp_path / "d.jsonl", '{"token_ids": [null, 1]}\n')
+    assert read_all(JsonlFile(path), ["token_ids"]) == [{"token_ids": [None, 1]}]
+
+
+def test_text_that_looks_like_a_date_stays_text(tmp_path):
+    path = write_lines(tmp_path / "d.jsonl", '{"when": "2024-01-01T00:00:00"}\n')
+    assert JsonlFile(path).schema.field("when").type == pa.string()
+
+
+def test_columns_that_appear_late_are_found_and_null_before(tmp_path):
+    path = write_lines(tmp_path / "d.jsonl", '{"a": 1}\n{"a": 2, "b": "x"}\n')
+    assert read_all(JsonlFile(path), ["a", "b"]) == [{"a": 1, "b": None}, {"a": 2, "b": "x"}]
+
+
+def test_integers_widen_to_floats_where_a_later_row_needs_it(tmp_path):
+    path = write_lines(tmp_path / "d.jsonl", '{"a": 1}\n{"a": 2.5}\n')
+    assert read_all(JsonlFile(path), ["a"]) == [{"a": 1.0}, {"a": 2.5}]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": 1}\n{"a": }\n', "line 2: not valid JSON"),
+        ('{"a": 1}\n[1]\n', "line 2: not a JSON object"),
+        ('{"a": 1}\n{"a": 2', "line 2: not valid JSON"),
+        ('{"a": 1} {"a": 2}\n', "line 1: not valid JSON"),
+        ('{"a": NaN}\n', "line 1: not valid JSON"),
+        (b'{"a": 1}\n{"a": "\xff"}\n', "line 2: not valid JSON"),
+        ('{"a": 1}\n{"a": "x"}\n', "line 2: column a: 'x' does not fit the rows before"),
+        ('{"a": 1}\n{"a": true}\n', "line 2: column a: True does not fit"),
+        ('{"a": 1}\n{"a": 9223372036854775809}\n', "line 2: column a: .* does not fit 64 bits"),
+    ],
+)
+def test_a_bad_line_is_named_when_the_file_is_opened(tmp_path, text, message):
+    path = write_lines(tmp_path / "d.jsonl", text)
+    with pytest.raises(InputDataError, match=message) as caught:
+        JsonlFile(path)
+    assert str(caught.value).startswith(path)
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_a_compressed_file_that_is_cut_short_is_refused(tmp_path, suffix):
+    path = tmp_path / f"d.jsonl{suffix}"
+    write_lines(path, as_jsonl(ROWS * 100))
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(InputDataError, match="cannot be read: Truncated"):
+        JsonlFile(str(path))
+
+
+def test_a_stream_is_read_once_and_states_no_count():
+    source = JsonlStream(io.BytesIO(as_jsonl(ROWS).encode()))
+    assert source.rows is None
+    assert read_all(source) == ROWS
+
+
+def test_an_empty_stream_has_no_rows():
+    source = JsonlStream(io.BytesIO(b""))
+    assert source.rows == 0
+    assert read_all(source, []) == []
+
+
+def test_a_stream_whose_later_rows_bring_a_new_column_is_refused(monkeypatch):
+    monkeypatch.setattr("fnet_cli.encoding.readers.jsonl.JSONL_BLOCK_BYTES", 10)
+    source = JsonlStream(io.BytesIO(b'{"a": 1}\n{"a": 2}\n{"b": 3}\n'))
+    with pytest.raises(InputDataError, match="line 3: column b is not in the first rows"):
+        read_all(source, ["a"])
+
+
+def test_blocks_and_windows_smaller_than_the_file_lose_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("fnet_cli.encoding.readers.jsonl.JSONL_BLOCK_BYTES", 64)
+    rows = [{"token_ids": [i], "name": f"row {i}"} for i in range(200)]
+    path = write_lines(tmp_path / "d.jsonl", as_jsonl(rows))
+    assert read_all(JsonlFile(path), max_rows=3) == rows
+
+
+def test_a_line_over_the_limit_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("fnet_cli.encoding.readers.jsonl.JSONL_BLOCK_BYTES", 16)
+    monkeypatch.setattr("fnet_cli.encoding.readers.jsonl.MAX_JSONL_LINE_BYTES", 100)
+    path = write_lines(tmp_path / "d.jsonl", '{"a": "' + "x" * 500 + '"}\n')
+    with pytest.raises(InputDataError, match="a line is longer than 100 bytes"):
+        JsonlFile(path)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=200))
+def test_any_bytes_are_rows_or_one_clear_error(tmp_path, data):
+    path = write_lines(tmp_path / "d.jsonl", data)
+    try:
+        source = JsonlFile(path)
+    except FnetError as error:
+        assert path in str(error)
+    else:
+        assert len(read_all(source, source.schema.names)) in (source.rows, 0)
+
+
+def parquet_file(path: Path, table: pa.Table, **options) -> str:
+    pq.write_table(table, path, **options)
+    return str(path)
+
+
+def test_parquet_is_read_in_order_over_row_groups_with_row_numbers_from_0(tmp_path):
+    table = pa.table({"token_ids": [[i] for i in range(25)], "name": [str(i) for i in range(25)]})
+    path = parquet_file(tmp_path / "d.parquet", table, row_group_size=4)
+    source = ParquetSource(path)
+    parts = list(source.batches(["name", "token_ids"], 7))
+    assert [name for rows in parts for name in rows.batch.column("name").to_pylist()] == [
+        str(i) for i in range(25)
+    ]
+    assert parts[-1].where(len(parts[-1].numbers) - 1) == f"{path}: row 24"
+
+
+def test_parquet_footers_tell_rows_and_tokens_without_reading(tmp_path):
+    table = pa.table({"token_ids": [[1, 2, 3], [4]], "token_ids_2": [[1], [2]]})
+    source = ParquetSource(parquet_file(tmp_path / "d.parquet", table))
+    assert (source.rows, source.token_count("token_ids")) == (2, 4)
+
+
+def test_a_parquet_file_cut_at_any_place_is_refused(tmp_path):
+    table = pa.table({"token_ids": [[i, i + 1] for i in range(300)]})
+    whole = Path(parquet_file(tmp_path / "d.parquet", table)).read_bytes()
+    for end in range(0, len(whole), len(whole) // 20):
+        (tmp_path / "cut.parquet").write_bytes(whole[:end])
+        with pytest.raises(InputDataError, match="cut.parquet: not a complete Parquet file"):
+            ParquetSource(str(tmp_path / "cut.parquet"))
+
+
+def test_a_damaged_page_is_an_error_and_not_fewer_rows(tmp_path):
+    ids = np.random.default_rng(0).integers(0, 2**31, (3000, 2))
+    path = tmp_path / "d.parquet"
+    table = pa.table({"token_ids": list(ids)})
+    # Uncompressed, so that nothing but the page's checksum can tell.
+    parquet_file(path, table, compression="none", use_dictionary=False, write_page_checksum=True)
+    whole = bytearray(path.read_bytes())
+    whole[9000:9400] = bytes(400)
+    path.write_bytes(whole)
+    with pytest.raises(InputDataError, match="d.parquet: not a complete Parquet file"):
+        read_all(ParquetSource(str(path)), ["token_ids"])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("a.parquet", FileFormat.PARQUET), ("a.PQ", FileFormat.PARQUET), ("a.jsonl", FileFormat.JSONL),
+     ("a.ndjson.gz", FileFormat.JSONL), ("a.jsonl.zst", FileFormat.JSONL), ("a.csv", None),
+     ("a.parquet.gz", None), ("a", None)],
+)  # fmt: skip
+def test_the_suffix_tells_the_format(name, expected):
+    assert format_of(name) is expected
+
+
+def test_an_unknown_suffix_is_a_usage_error_that_names_the_option(tmp_path):
+    (tmp_path / "a.csv").write_text("x")
+    with pytest.raises(UsageError) as caught:
+        open_source(str(tmp_path / "a.csv"), None, io.BytesIO())
+    assert "--input-format" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["missing.parquet", "missing.jsonl"])
+def test_a_missing_file_is_named(tmp_path, name):
+    with pytest.raises(InputDataError, match=f"{name}: no such file"):
+        open_source(str(tmp_path / name), None, io.BytesIO())

@@ -1,0 +1,1 @@
+"""Maintainers' scripts: what was made from WordNet, and how to make it again."""
