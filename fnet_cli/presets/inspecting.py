@@ -106,7 +106,7 @@ class Inspection:
     parameters: int
     blocks: dict[str, int]
     tokenizer: dict[str, int] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
     problem: FnetError | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -184,10 +184,13 @@ def _check_files(preset: LocalPreset) -> tuple[list[str], dict[str, int], FnetEr
     return stored, tokenizer, problem
 
 
-def _file_facts(directory: Path) -> dict[str, str]:
+def _file_facts(directory: Path) -> dict[str, dict[str, Any]]:
     from fnet_cli.presets.fingerprint import file_sha256
 
     return {
-        str(path.relative_to(directory)): f"{path.stat().st_size} bytes, sha256 {file_sha256(path)}"
+        str(path.relative_to(directory)): {
+            "bytes": path.stat().st_size,
+            "sha256": file_sha256(path),
+        }
         for path in preset_files(directory)
     }

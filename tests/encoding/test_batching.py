@@ -59,7 +59,9 @@ def test_what_follows_the_real_ids_is_padding(rows, padding):
 def test_a_rows_padded_length_is_the_same_alone_and_among_others(rows, padding, length):
     lengths = np.array([len(row) for row in rows])
     together = padded_lengths(lengths, shape(padding, length))
-    alone = [padded_lengths(lengths[i : i + 1], shape(padding, length))[0] for i in range(len(rows))]
+    alone = [
+        padded_lengths(lengths[i : i + 1], shape(padding, length))[0] for i in range(len(rows))
+    ]
     assert together.tolist() == alone
 
 

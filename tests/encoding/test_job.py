@@ -1,0 +1,399 @@
+"""Jobs run end to end, with the real model on small presets."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from builders import write_preset
+from reference import fnet_forward
+
+from fnet_cli.backbone.config import BackboneConfig
+from fnet_cli.config import Settings
+from fnet_cli.encoding.job import JobContext, encode_files, estimate
+from fnet_cli.encoding.options import (
+    EncodeOptions,
+    FileFormat,
+    OutputDtype,
+    Padding,
+    Pooling,
+    Truncate,
+)
+from fnet_cli.encoding.plan import make_plan
+from fnet_cli.encoding.readers.jsonl import JsonlFile
+from fnet_cli.errors import InputDataError, IntegrityError, OutputError, UsageError
+
+CONFIG = BackboneConfig(60, 2, 32, 64, max_sequence_length=48)
+PAD = 3
+
+
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory) -> Path:
+    directory = tmp_path_factory.mktemp("preset")
+    write_preset(directory, CONFIG)
+    return directory
+
+
+@pytest.fixture
+def rows() -> list[list[int]]:
+    rng = np.random.default_rng(7)
+    return [rng.integers(0, 60, rng.integers(1, 60)).tolist() for _ in range(70)]
+
+
+@pytest.fixture
+def tokens(tmp_path, rows) -> Path:
+    path = tmp_path / "tokens.parquet"
+    table = pa.table(
+        {
+            "id": [f"row {i}" for i in range(len(rows))],
+            "token_ids": pa.array(rows, pa.list_(pa.uint16())),
+            "score": pa.array([None if i % 5 == 0 else i / 2 for i in range(len(rows))]),
+            "kind": pa.array(["a", "b"] * (len(rows) // 2)).dictionary_encode(),
+        },
+        metadata={"made": "by hand"},
+    )
+    pq.write_table(table, path, row_group_size=16)
+    return path
+
+
+def run(preset: Path, inputs, output, **options):
+    """Encode and return (report, table); `stdout` and `stdin` are byte streams."""
+    context = JobContext(
+        settings=Settings(),
+        stdin=options.pop("stdin", io.BytesIO()),
+        stdout=options.pop("stdout", io.BytesIO()),
+        on_progress=options.pop("on_progress", lambda progress: None),
+    )
+    names = tuple(map(str, inputs if isinstance(inputs, list) else [inputs]))
+    made = EncodeOptions(names, str(output), **{"preset": str(preset), "pad_id": PAD, **options})
+    report = encode_files(made, context)
+    return report, None if str(output) == "-" else pq.read_table(output)
+
+
+def vectors(table: pa.Table) -> np.ndarray:
+    column = table["embedding"].combine_chunks()
+    return column.flatten().to_numpy().reshape(len(column), -1)
+
+
+# --- The numbers ----------------------------------------------------------------------------
+
+
+def expected_vector(preset: Path, row: list[int], width: int, pooling: Pooling) -> np.ndarray:
+    """Return the float64 reference embedding of one row padded to `width`."""
+    ids = np.full((1, width), PAD)
+    ids[0, : len(row)] = row[:width]
+    sequence, pooled = fnet_forward(preset_tensors(preset), CONFIG, ids, np.zeros_like(ids))
+    real = sequence[0, : min(len(row), width)]
+    return {
+        Pooling.POOLED: lambda: pooled[0],
+        Pooling.CLS: lambda: real[0],
+        Pooling.MEAN: lambda: real.mean(0),
+        Pooling.MAX: lambda: real.max(0),
+        Pooling.TOKENS: lambda: real,
+    }[pooling]()
+
+
+def preset_tensors(preset: Path) -> dict[str, np.ndarray]:
+    from fnet_cli.presets.layouts.keras_h5 import WeightReader
+
+    with WeightReader(preset, CONFIG) as reader:
+        return dict(reader.tensors())
+
+
+@pytest.mark.parametrize("pooling", [p for p in Pooling if p is not Pooling.TOKENS])
+def test_every_pooling_equals_the_float64_reference(preset, tokens, rows, tmp_path, pooling):
+    _, table = run(preset, tokens, tmp_path / "out.parquet", pooling=pooling)
+    wanted = [expected_vector(preset, row, 48, pooling) for row in rows]
+    assert np.abs(vectors(table) - wanted).max() < 2e-5
+
+
+def test_tokens_pooling_keeps_a_vector_for_each_real_token(preset, tokens, rows, tmp_path):
+    report, table = run(preset, tokens, tmp_path / "out.parquet", pooling=Pooling.TOKENS)
+    for made, row in zip(table["embedding"].to_pylist(), rows, strict=True):
+        wanted = expected_vector(preset, row, 48, Pooling.TOKENS)
+        assert np.shape(made) == wanted.shape
+        assert np.abs(made - wanted).max() < 2e-5
+    assert report.tokens == sum(min(len(row), 48) for row in rows)
+
+
+@pytest.mark.parametrize("padding", Padding)
+def test_a_rows_embedding_does_not_depend_on_neighbours_order_or_batch(
+    preset, tokens, rows, tmp_path, padding
+):
+    _, table = run(preset, tokens, tmp_path / "all.parquet", padding=padding)
+    order = np.random.default_rng(1).permutation(len(rows))
+    shuffled = tmp_path / "shuffled.parquet"
+    pq.write_table(pq.read_table(tokens).take(order), shuffled)
+    _, other = run(preset, shuffled, tmp_path / "other.parquet", padding=padding, batch_size=5)
+    assert np.abs(vectors(table)[order] - vectors(other)).max() <= 1e-5
+    alone = tmp_path / "alone.parquet"
+    pq.write_table(pq.read_table(tokens).slice(11, 1), alone)
+    _, single = run(preset, alone, tmp_path / "single.parquet", padding=padding, batch_size=1)
+    assert np.abs(vectors(table)[11] - vectors(single)[0]).max() <= 1e-5
+
+
+def test_segment_ids_reach_the_model(preset, tmp_path):
+    path = tmp_path / "pairs.parquet"
+    pq.write_table(
+        pa.table({"token_ids": [[1, 2, 4]] * 2, "segment_ids": [[0, 0, 0], [0, 1, 1]]}), path
+    )
+    _, table = run(preset, path, tmp_path / "out.parquet")
+    first, second = vectors(table)
+    assert np.abs(first - expected_vector(preset, [1, 2, 4], 48, Pooling.POOLED)).max() < 2e-5
+    assert np.abs(first - second).max() > 1e-4
+
+
+def test_normalised_vectors_have_length_1(preset, tokens, tmp_path):
+    _, table = run(preset, tokens, tmp_path / "o.parquet", normalize=True, pooling=Pooling.MEAN)
+    assert np.abs(np.linalg.norm(vectors(table), axis=1) - 1).max() < 1e-6
+
+
+def test_float16_output_is_the_rounded_float32_output(preset, tokens, tmp_path):
+    _, wide = run(preset, tokens, tmp_path / "wide.parquet")
+    _, half = run(preset, tokens, tmp_path / "half.parquet", output_dtype=OutputDtype.FLOAT16)
+    assert half.schema.field("embedding").type.value_type == pa.float16()
+    assert (vectors(half) == vectors(wide).astype(np.float16)).all()
+
+
+# --- The other columns, and the record --------------------------------------------------------
+
+
+def test_other_columns_pass_through_with_types_nulls_and_order(preset, tokens, tmp_path):
+    _, table = run(preset, tokens, tmp_path / "out.parquet")
+    kept = pq.read_table(tokens).select(["id", "score", "kind"])
+    assert table.select(["id", "score", "kind"]).cast(kept.schema).equals(kept)
+    assert table.schema.field("kind").type == kept.schema.field("kind").type
+    assert table.schema.names == ["id", "score", "kind", "embedding"]
+    assert table.schema.metadata[b"made"] == b"by hand"
+
+
+@pytest.mark.parametrize(
+    ("columns", "names"),
+    [(("score", "id"), ["score", "id", "embedding"]), ((), ["embedding"]),
+     (("token_ids",), ["token_ids", "embedding"])],
+)  # fmt: skip
+def test_columns_chooses_what_is_kept(preset, tokens, tmp_path, columns, names):
+    _, table = run(preset, tokens, tmp_path / "out.parquet", columns=columns)
+    assert table.schema.names == names
+
+
+def test_the_embedding_is_a_fixed_size_list_and_says_how_it_was_made(preset, tokens, tmp_path):
+    report, table = run(preset, tokens, tmp_path / "out.parquet", padding=Padding.BUCKET)
+    kind = table.schema.field("embedding").type
+    assert (kind.list_size, kind.value_type) == (32, pa.float32())
+    record = json.loads(table.schema.metadata[b"fnet"])
+    assert record["weights_sha256"] == report.weights_sha256
+    assert record["preset"] == str(preset)
+    assert (record["pooling"], record["padding"], record["sequence_length"]) == (
+        "pooled", "bucket", 48,
+    )  # fmt: skip
+
+
+def test_truncation_is_counted(preset, tokens, rows, tmp_path):
+    report, _ = run(preset, tokens, tmp_path / "out.parquet", sequence_length=20)
+    longer = [len(row) - 20 for row in rows if len(row) > 20]
+    assert (report.rows_truncated, report.tokens_lost) == (len(longer), sum(longer))
+    assert report.rows_in == report.rows_out + report.rows_rejected == len(rows)
+
+
+def test_progress_is_told_and_ends_with_all_rows(preset, tokens, rows, tmp_path):
+    seen = []
+    run(preset, tokens, tmp_path / "out.parquet", on_progress=seen.append)
+    assert [progress.rows for progress in seen] == sorted(progress.rows for progress in seen)
+    assert (seen[-1].rows, seen[-1].total_rows) == (len(rows), len(rows))
+
+
+# --- Inputs and outputs -----------------------------------------------------------------------
+
+
+def test_json_lines_give_the_embeddings_of_the_same_parquet(preset, tokens, tmp_path):
+    path = tmp_path / "tokens.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in pq.read_table(tokens).to_pylist()))
+    _, from_json = run(preset, path, tmp_path / "a.parquet")
+    _, from_parquet = run(preset, tokens, tmp_path / "b.parquet")
+    assert (vectors(from_json) == vectors(from_parquet)).all()
+    assert from_json["id"].equals(from_parquet["id"])
+
+
+def test_standard_input_and_output_carry_json_lines(preset, tokens, tmp_path):
+    lines = "".join(json.dumps(row) + "\n" for row in pq.read_table(tokens).to_pylist()).encode()
+    stdout = io.BytesIO()
+    report, _ = run(preset, "-", "-", stdin=io.BytesIO(lines), stdout=stdout)
+    made = [json.loads(line) for line in stdout.getvalue().splitlines()]
+    _, table = run(preset, tokens, tmp_path / "out.parquet")
+    assert report.rows_in == len(made) == table.num_rows
+    assert np.abs(np.array([row["embedding"] for row in made]) - vectors(table)).max() < 1e-7
+    assert [row["id"] for row in made] == table["id"].to_pylist()
+
+
+def test_a_json_lines_file_can_be_written(preset, tokens, tmp_path):
+    options = EncodeOptions(
+        (str(tokens),), str(tmp_path / "out.jsonl"), preset=str(preset), pad_id=PAD,
+        pooling=Pooling.TOKENS,
+    )  # fmt: skip
+    encode_files(options, JobContext(settings=Settings()))
+    source = JsonlFile(str(tmp_path / "out.jsonl"))
+    assert source.rows == 70
+    first = next(source.batches(["embedding"], 1)).batch.to_pylist()[0]["embedding"]
+    assert np.shape(first)[1] == 32
+
+
+def test_several_files_are_one_stream_of_rows(preset, tokens, tmp_path):
+    _, one = run(preset, tokens, tmp_path / "one.parquet")
+    _, two = run(preset, [tokens, tokens], tmp_path / "two.parquet", batch_size=7)
+    assert np.abs(vectors(two) - np.concatenate([vectors(one)] * 2)).max() <= 1e-5
+
+
+def test_files_with_other_columns_are_refused(preset, tokens, tmp_path):
+    other = tmp_path / "other.parquet"
+    pq.write_table(pa.table({"token_ids": [[1]], "id": [7]}), other)
+    with pytest.raises(InputDataError, match="other.parquet: .*score"):
+        run(preset, [tokens, other], tmp_path / "out.parquet")
+    with pytest.raises(InputDataError, match="column id is int64, in .* it is string"):
+        run(preset, [tokens, other], tmp_path / "out.parquet", columns=("id",))
+
+
+def test_the_limit_counts_over_all_files(preset, tokens, tmp_path):
+    report, table = run(preset, [tokens, tokens], tmp_path / "out.parquet", limit=75)
+    assert report.rows_in == report.rows_out == table.num_rows == 75
+
+
+@pytest.mark.parametrize("name", ["empty.parquet", "empty.jsonl"])
+def test_a_file_without_rows_gives_an_output_without_rows(preset, tmp_path, name):
+    path = tmp_path / name
+    if name.endswith("parquet"):
+        pq.write_table(pa.table({"token_ids": pa.array([], pa.list_(pa.int32()))}), path)
+    else:
+        path.write_text("")
+    report, table = run(preset, path, tmp_path / "out.parquet")
+    assert report.rows_out == table.num_rows == 0
+    assert table.schema.field("embedding").type.list_size == 32
+
+
+# --- Refusals ---------------------------------------------------------------------------------
+
+
+def left_behind(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()} - {"tokens.parquet"}
+
+
+def test_a_bad_row_late_in_the_file_leaves_no_output(preset, rows, tmp_path):
+    path = tmp_path / "tokens.parquet"
+    pq.write_table(pa.table({"token_ids": [*rows, [999]]}), path)
+    with pytest.raises(InputDataError, match="tokens.parquet: row 70: .* id 999"):
+        run(preset, path, tmp_path / "out.parquet")
+    assert left_behind(tmp_path) == set()
+
+
+def test_an_existing_output_is_kept_unless_overwritten(preset, tokens, tmp_path):
+    output = tmp_path / "out.parquet"
+    output.write_text("precious")
+    with pytest.raises(OutputError, match="exists"):
+        run(preset, tokens, output)
+    assert output.read_text() == "precious"
+    _, table = run(preset, tokens, output, overwrite=True)
+    assert table.num_rows == 70
+
+
+def test_a_failed_overwrite_keeps_the_old_output(preset, tmp_path):
+    path = tmp_path / "tokens.parquet"
+    pq.write_table(pa.table({"token_ids": [[1], [999]]}), path)
+    (tmp_path / "out.parquet").write_text("precious")
+    with pytest.raises(InputDataError):
+        run(preset, path, tmp_path / "out.parquet", overwrite=True)
+    assert (tmp_path / "out.parquet").read_text() == "precious"
+
+
+def test_an_output_through_a_link_replaces_the_file_it_points_to(preset, tokens, tmp_path):
+    (tmp_path / "real").mkdir()
+    target = tmp_path / "real" / "out.parquet"
+    target.write_text("old")
+    (tmp_path / "link.parquet").symlink_to(target)
+    run(preset, tokens, tmp_path / "link.parquet", overwrite=True)
+    assert (tmp_path / "link.parquet").is_symlink()
+    assert pq.read_metadata(target).num_rows == 70
+
+
+def test_a_nan_is_never_written_and_its_row_is_named(tmp_path, tokens):
+    from builders import random_tensors
+
+    tensors = random_tensors(CONFIG)
+    tensors["token_embedding/embeddings"][59] = np.nan
+    directory = tmp_path / "nan"
+    directory.mkdir()
+    write_preset(directory, CONFIG, tensors)
+    path = tmp_path / "nan.parquet"
+    pq.write_table(pa.table({"token_ids": [[1, 2], [3], [4, 59]]}), path)
+    with pytest.raises(IntegrityError, match="nan.parquet: row 2: .* NaN or infinite"):
+        run(directory, path, tmp_path / "out.parquet")
+    assert not (tmp_path / "out.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"sequence_length": 49}, UsageError, "--sequence-length 49 is not in 1..48"),
+        ({"pad_id": 60}, UsageError, "--pad-id 60 is not in 0..59"),
+        ({"pad_id": None}, UsageError, "must be padded"),
+        ({"batch_size": 0}, UsageError, "--batch-size"),
+        ({"device": "tpu"}, UsageError, "there is no device 'tpu'"),
+        ({"device": "gpu:99"}, UsageError, "gpu:99 was asked for"),
+        ({"columns": ("nope",)}, InputDataError, "there is no column nope"),
+        ({"token_column": "nope"}, InputDataError, "there is no column nope"),
+        ({"token_column": "score"}, InputDataError, "column score is double, not lists"),
+        ({"segment_column": "nope"}, InputDataError, "there is no column nope"),
+        ({"truncate": Truncate.ERROR}, InputDataError, "over the sequence length of 48"),
+        ({"output": "o.xyz"}, UsageError, "o.xyz: the suffix does not tell the format"),
+        ({"output": "/dev/null", "format": FileFormat.PARQUET}, OutputError, "not a regular file"),
+        ({"output": "-", "format": FileFormat.PARQUET}, UsageError, "standard output"),
+        ({"inputs": ()}, UsageError, "there is no input"),
+        ({"inputs": ("-", "-")}, UsageError, "stands twice"),
+    ],
+)
+def test_what_cannot_work_is_refused(preset, tokens, tmp_path, change, error, message):
+    options = EncodeOptions(
+        (str(tokens),), str(tmp_path / "out.parquet"), preset=str(preset), pad_id=PAD
+    )
+    with pytest.raises(error, match=message):
+        encode_files(replace(options, **change), JobContext(Settings(), io.BytesIO(), io.BytesIO()))
+    assert left_behind(tmp_path) == set()
+
+
+def test_an_input_named_like_the_new_column_is_refused(preset, tmp_path):
+    path = tmp_path / "clash.parquet"
+    pq.write_table(pa.table({"token_ids": [[1]], "embedding": [1]}), path)
+    with pytest.raises(InputDataError, match="there is a column embedding already"):
+        run(preset, path, tmp_path / "out.parquet")
+
+
+def test_the_output_cannot_be_an_input(preset, tokens):
+    with pytest.raises(UsageError, match="is an input and the output"):
+        run(preset, tokens, tokens, overwrite=True)
+    assert pq.read_metadata(tokens).num_rows == 70
+
+
+def test_a_disk_without_room_is_noticed_before_the_work(preset, tokens, tmp_path, monkeypatch):
+    monkeypatch.setattr("fnet_cli.encoding.writer.free_bytes", lambda path: 1000)
+    with pytest.raises(OutputError, match=r"1\.0 kB free, the embeddings take 9\.0 kB"):
+        run(preset, tokens, tmp_path / "out.parquet")
+
+
+# --- Dry runs ---------------------------------------------------------------------------------
+
+
+def test_an_estimate_measures_a_sample_and_writes_nothing(preset, tokens, tmp_path):
+    options = EncodeOptions(
+        (str(tokens),), str(tmp_path / "out.parquet"), preset=str(preset), pad_id=PAD
+    )
+    plan = make_plan(options, Settings(), io.BytesIO())
+    sample = estimate(plan, JobContext(settings=Settings()))
+    assert plan.expected_bytes == 70 * 32 * 4
+    assert sample.rows_per_second > 0
+    assert sample.encode_seconds == pytest.approx(70 / sample.rows_per_second)
+    assert left_behind(tmp_path) == set()
