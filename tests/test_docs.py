@@ -1,0 +1,92 @@
+"""The documentation cannot drift: its commands run, its links lead somewhere, it is complete."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fnet_cli.errors import ExitCode
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")])
+
+
+def shell_blocks(page: Path) -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+HOW_TO_COMMANDS = [block.strip() for block in shell_blocks(ROOT / "docs/how-to/encode.md")]
+
+
+@pytest.fixture
+def copy_of_the_examples(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "docs/examples", tmp_path / "docs/examples")
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", HOW_TO_COMMANDS)
+def test_the_how_to_commands_run(copy_of_the_examples, command):
+    program = f"{shlex.quote(sys.executable)} -m fnet_cli"
+    subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", re.sub(r"\bfnet(?= encode)", program, command)],
+        cwd=copy_of_the_examples,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+
+
+def test_the_readme_has_one_command_to_encode_and_one_to_test():
+    text = (ROOT / "README.md").read_text()
+    for name in ("encode", "test"):
+        (block,) = re.findall(rf"<!-- command: {name} -->\n```sh\n(.*?)```", text, re.DOTALL)
+        assert len(block.splitlines()) == 1
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_relative_links_lead_to_files(page):
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def cli_parameters() -> list[tuple[str, str]]:
+    """Return (command path, option) for every option of every command."""
+    from typer.main import get_command
+
+    from fnet_cli.cli.app import app
+
+    found: list[tuple[str, str]] = []
+
+    def walk(command, path: str) -> None:
+        for parameter in command.params:
+            found.extend((path, name) for name in parameter.opts if name.startswith("--"))
+        for name, child in getattr(command, "commands", {}).items():
+            walk(child, f"{path} {name}")
+
+    walk(get_command(app), "fnet")
+    return found
+
+
+def test_the_command_page_has_every_command_and_option():
+    page = (ROOT / "docs/reference/cli.md").read_text()
+    for path, option in cli_parameters():
+        assert path == "fnet" or f"`{path}`" in page, path
+        assert f"{option}`" in page or f"{option} " in page, f"{path} {option}"
+
+
+@pytest.mark.parametrize("code", ExitCode)
+def test_the_exit_code_page_has_every_code(code):
+    page = (ROOT / "docs/reference/exit-codes.md").read_text()
+    assert re.search(rf"^\| {int(code)} \|", page, re.MULTILINE)
+
+
+def test_the_changelog_has_an_unreleased_section():
+    assert "\n## Unreleased\n" in (ROOT / "CHANGELOG.md").read_text()
