@@ -250,13 +250,20 @@ def test_several_files_are_one_stream_of_rows(preset, tokens, tmp_path):
     assert np.abs(vectors(two) - np.concatenate([vectors(one)] * 2)).max() <= 1e-5
 
 
-def test_files_with_other_columns_are_refused(preset, tokens, tmp_path):
+def test_files_that_disagree_on_a_columns_type_are_refused(preset, tokens, tmp_path):
     other = tmp_path / "other.parquet"
     pq.write_table(pa.table({"token_ids": [[1]], "id": [7]}), other)
-    with pytest.raises(InputDataError, match="other.parquet: .*score"):
-        run(preset, [tokens, other], tmp_path / "out.parquet")
     with pytest.raises(InputDataError, match="column id is int64, in .* it is string"):
         run(preset, [tokens, other], tmp_path / "out.parquet", columns=("id",))
+
+
+def test_files_that_lack_a_column_or_bring_one_are_refused(preset, tokens, tmp_path):
+    other = tmp_path / "other.parquet"
+    pq.write_table(pq.read_table(tokens).drop_columns("score"), other)
+    with pytest.raises(InputDataError, match="other.parquet: there is no column score"):
+        run(preset, [tokens, other], tmp_path / "out.parquet")
+    with pytest.raises(InputDataError, match="column score is not in .*other.parquet"):
+        run(preset, [other, tokens], tmp_path / "out.parquet")
 
 
 def test_the_limit_counts_over_all_files(preset, tokens, tmp_path):

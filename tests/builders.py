@@ -1,0 +1,83 @@
+"""Presets made without Keras: random weights, configs, vocabularies."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fnet_cli.backbone.config import BackboneConfig
+from fnet_cli.backbone.parameters import layer_table
+from fnet_cli.constants import CONFIG_FILE, METADATA_FILE, VOCABULARY_FILE, WEIGHTS_FILE
+from fnet_cli.presets.layouts import keras_config
+from fnet_cli.presets.layouts.keras_h5 import write_weights
+
+TINY = BackboneConfig(60, 2, 32, 64, max_sequence_length=40)
+
+
+def random_tensors(config: BackboneConfig, seed: int = 0) -> dict[str, np.ndarray]:
+    """Return float32 weights by parameter path, of the size that trained ones have."""
+    rng = np.random.default_rng(seed)
+    return {
+        f"{layer.path}/{parameter.name}": (
+            (1.0 if parameter.name == "gamma" else 0.0)
+            + 0.05 * rng.standard_normal(parameter.shape)
+        ).astype(np.float32)
+        for layer in layer_table(config)
+        for parameter in layer.parameters
+    }
+
+
+def write_preset(
+    directory: Path,
+    config: BackboneConfig = TINY,
+    tensors: Mapping[str, np.ndarray] | None = None,
+    dtype: str = "float32",
+) -> dict[str, np.ndarray]:
+    """Write a preset in KerasHub's format and return its weights."""
+    tensors = dict(tensors or random_tensors(config))
+    directory.mkdir(parents=True, exist_ok=True)
+    write_weights(directory / WEIGHTS_FILE, config, tensors)
+    write_config(directory, config, dtype)
+    return tensors
+
+
+def write_config(
+    directory: Path, config: BackboneConfig = TINY, dtype: str = "float32", **changes: Any
+) -> None:
+    """Write `config.json` and `metadata.json`; `changes` replace top-level keys of the config."""
+    document = keras_config.backbone_document(config, dtype, "f_net_backbone")
+    (directory / CONFIG_FILE).write_text(json.dumps({**document, **changes}))
+    metadata = keras_config.metadata_document(config, "3.15.1")
+    (directory / METADATA_FILE).write_text(json.dumps(metadata))
+
+
+def vocabulary(pieces: Sequence[str] = ("[CLS]", "[SEP]", "[MASK]"), **ids: int) -> bytes:
+    """Train a tiny sentencepiece model with these special pieces; `ids` place pad_id and such."""
+    import sentencepiece
+
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["the quick brown fox", "jumped over the lazy dog"] * 20),
+        model_writer=model,
+        vocab_size=50,
+        hard_vocab_limit=False,
+        pad_piece="<pad>",
+        unk_piece="<unk>",
+        control_symbols=list(pieces),
+        minloglevel=2,
+        **{"unk_id": 0, "bos_id": 1, "eos_id": 2, "pad_id": 3, **ids},
+    )
+    return model.getvalue()
+
+
+def add_vocabulary(directory: Path, model: bytes) -> Path:
+    """Put a vocabulary where a preset has it."""
+    path = directory / VOCABULARY_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(model)
+    return path
