@@ -20,16 +20,20 @@ TINY = BackboneConfig(60, 2, 32, 64, max_sequence_length=40)
 
 
 def random_tensors(config: BackboneConfig, seed: int = 0) -> dict[str, np.ndarray]:
-    """Return float32 weights by parameter path, of the size that trained ones have."""
+    """Return float32 weights by parameter path.
+
+    Kernels, biases and embeddings are as FNet initialises them, a standard deviation of 0.02;
+    normalisations are a little off one and zero, so that both parameters matter.
+    """
     rng = np.random.default_rng(seed)
-    return {
-        f"{layer.path}/{parameter.name}": (
-            (1.0 if parameter.name == "gamma" else 0.0)
-            + 0.05 * rng.standard_normal(parameter.shape)
-        ).astype(np.float32)
-        for layer in layer_table(config)
-        for parameter in layer.parameters
-    }
+    center_and_spread = {"gamma": (1.0, 0.05), "beta": (0.0, 0.05)}
+    tensors = {}
+    for layer in layer_table(config):
+        for parameter in layer.parameters:
+            center, spread = center_and_spread.get(parameter.name, (0.0, 0.02))
+            values = center + spread * rng.standard_normal(parameter.shape)
+            tensors[f"{layer.path}/{parameter.name}"] = values.astype(np.float32)
+    return tensors
 
 
 def write_preset(

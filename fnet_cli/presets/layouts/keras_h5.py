@@ -34,12 +34,11 @@ _GROUP_NAMES: Mapping[str, str] = {
     "embedding_projection": "dense",
     "pooled_dense": "dense_1",
 }
-# Files from before August 2023 have two plain embeddings, the token table first. `embedding_1`
-# exists only there, so looking for it before `embedding` tells the two meanings apart.
-_EARLY_GROUP_NAMES: Mapping[str, tuple[str, ...]] = {
-    "token_embedding": ("reversible_embedding", "embedding"),
-    "segment_embedding": ("embedding_1", "embedding"),
-}
+# Files from before August 2023 have two plain embeddings, the token table first, so `embedding`
+# has two meanings. `embedding_1` exists only there, and is looked for first; `embedding` is
+# taken for the token table only where nothing else can be.
+_BEST_GROUP_NAMES: Mapping[str, str] = {"segment_embedding": "embedding_1"}
+_LAST_GROUP_NAMES: Mapping[str, str] = {"token_embedding": "embedding"}
 _ENCODER_GROUP = "f_net_encoder"
 _ATTRIBUTE_ENCODERS = "transformer_layers"
 _SHARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*\.h5")
@@ -63,8 +62,13 @@ def group_candidates(path: str) -> list[str]:
     """
     if "/" in path:
         return [group_of(path, top) for top in (*_TOP_GROUPS, _ATTRIBUTE_ENCODERS)]
-    names = _EARLY_GROUP_NAMES.get(path, (_GROUP_NAMES[path],))
-    return [f"{top}/{name}" for top in _TOP_GROUPS for name in names] + [path]
+    early, late = _BEST_GROUP_NAMES.get(path), _LAST_GROUP_NAMES.get(path)
+    return [
+        *(f"{top}/{early}" for top in _TOP_GROUPS if early),
+        *(group_of(path, top) for top in _TOP_GROUPS),
+        path,
+        *(f"{top}/{late}" for top in _TOP_GROUPS if late),
+    ]
 
 
 def write_weights(path: Path, config: BackboneConfig, tensors: Mapping[str, Any]) -> None:
