@@ -156,8 +156,9 @@ class FNetBackbone(keras.Model):
         Args:
             preset: a built-in name, or the path of a directory in KerasHub's preset format.
             load_weights: whether to load the weights, or leave them freshly initialised.
-            **kwargs: constructor arguments that override the preset's, such as `dtype`. One
-                that changes the shape of a weight needs `load_weights=False`.
+            **kwargs: constructor arguments that override the preset's. One that changes the
+                shape of a weight needs `load_weights=False`. Without `dtype` the model is of
+                Keras' global policy, whatever dtype the preset was saved in.
 
         Raises PresetNotFoundError, UnsafePresetError or PresetError. Nothing that the preset's
         files name is imported or run.

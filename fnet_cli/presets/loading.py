@@ -26,10 +26,13 @@ def load_backbone(
 ) -> FNetBackbone:
     """Build a `cls` from `preset`, whose constructor arguments `overrides` replace.
 
+    Without a `dtype` among them the model is of Keras' global policy, as in KerasHub: what a
+    preset was saved in says how it is stored, not how it is to be computed.
+
     Weights are checked against the preset's own config before the model is built, so that a
     file that lies costs no memory. Raises PresetError or UnsafePresetError.
     """
-    arguments = {**preset.config.to_dict(), "dtype": preset.dtype, **overrides}
+    arguments = {**preset.config.to_dict(), **overrides}
     if not load_weights:
         return cls(**arguments)
     with WeightReader(preset.directory, preset.config) as reader:

@@ -42,7 +42,10 @@ def read_special_ids(path: Path) -> SpecialIds:
         size = path.stat().st_size
         if size > MAX_VOCABULARY_FILE_BYTES:
             raise PresetError(f"{path}: larger than {MAX_VOCABULARY_FILE_BYTES:,} bytes")
-        processor = sentencepiece.SentencePieceProcessor(model_proto=path.read_bytes())
+        model = path.read_bytes()
+        if not model:  # sentencepiece takes it for no model at all, and does not complain
+            raise PresetError(f"{path}: empty")
+        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
     except OSError as error:
         raise PresetError(f"{path}: {error.strerror or error}") from error
     except RuntimeError as error:  # sentencepiece's one error for any bad model

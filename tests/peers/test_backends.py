@@ -1,0 +1,77 @@
+"""The model and `fnet encode` give the same on every Keras backend."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from builders import TINY, write_preset
+from helpers import peer
+from reference import fnet_forward
+
+BACKENDS = ["torch", "jax"]
+
+
+def require(backend: str) -> None:
+    if backend == "jax":  # a backend of choice, not among the peers that CI must have
+        pytest.importorskip("jax", reason="jax is not installed; pip install jax brings it")
+    else:
+        peer(backend)
+
+
+def run_python(backend: str, *arguments: str) -> None:
+    subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "KERAS_BACKEND": backend},
+        check=True,
+        timeout=240,
+    )
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_model_equals_the_float64_reference(backend, tmp_path):
+    require(backend)
+    tensors = write_preset(tmp_path / "preset")
+    ids = np.arange(26).reshape(2, 13)
+    script = (
+        "import sys, numpy as np, keras\n"
+        "from fnet_cli import FNetBackbone\n"
+        "ids = np.arange(26).reshape(2, 13)\n"
+        "model = FNetBackbone.from_preset(sys.argv[1])\n"
+        "made = model({'token_ids': ids, 'segment_ids': ids % 4}, training=False)\n"
+        "np.savez(sys.argv[2], **{k: keras.ops.convert_to_numpy(v) for k, v in made.items()})\n"
+    )
+    run_python(backend, "-c", script, str(tmp_path / "preset"), str(tmp_path / "made.npz"))
+    made = np.load(tmp_path / "made.npz")
+    sequence, pooled = fnet_forward(tensors, TINY, ids, ids % 4)
+    assert np.abs(made["sequence_output"] - sequence).max() <= 2e-5
+    assert np.abs(made["pooled_output"] - pooled).max() <= 2e-5
+
+
+def encode(backend: str, directory: Path, pooling: str) -> np.ndarray:
+    output = directory / f"{backend}.parquet"
+    run_python(
+        backend, "-m", "fnet_cli", "encode", str(directory / "tokens.parquet"), "-o", str(output),
+        "--preset", str(directory / "preset"), "--pad-id", "3", "--padding", "bucket",
+        "--pooling", pooling, "--batch-size", "8", "-q",
+    )  # fmt: skip
+    column = pq.read_table(output)["embedding"].combine_chunks()
+    return column.flatten().to_numpy().reshape(len(column), -1)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("pooling", ["pooled", "mean", "max"])
+def test_encode_gives_what_it_gives_on_tensorflow(backend, pooling, tmp_path):
+    require(backend)
+    write_preset(tmp_path / "preset")
+    rng = np.random.default_rng(3)
+    rows = [rng.integers(0, 60, rng.integers(1, 40)).tolist() for _ in range(50)]
+    pq.write_table(pa.table({"token_ids": rows}), tmp_path / "tokens.parquet")
+    wanted = encode("tensorflow", tmp_path, pooling)
+    assert np.abs(encode(backend, tmp_path, pooling) - wanted).max() <= 2e-5
