@@ -37,6 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     with its traceback, and ends the process with 1.
     """
     _calm_typer()
+    stdout = _duplicate_stdout()
     from typer.exceptions import TyperException
     from typer.main import get_command
 
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         # Typer and rich end with 1 when the reader of a pipe has gone. That is how `| head`
         # ends every program, and no failure.
-        if code == ExitCode.UNEXPECTED and _reader_gone():
+        if code == ExitCode.UNEXPECTED and _reader_gone(stdout):
             code = ExitCode.DONE
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
@@ -92,14 +93,21 @@ def _line(text: str, label: str = "") -> None:
         return
 
 
-def _reader_gone() -> bool:
-    """Whether standard output is a pipe that nobody reads any more."""
+def _duplicate_stdout() -> int | None:
+    """Return a second descriptor of standard output: rich replaces the first when it breaks."""
     try:
-        poll = select.poll()
-        poll.register(sys.__stdout__.fileno() if sys.__stdout__ else 1, 0)
-        return any(event & select.POLLERR for _, event in poll.poll(0))
-    except (OSError, ValueError):
+        return os.dup(1)
+    except OSError:
+        return None
+
+
+def _reader_gone(stdout: int | None) -> bool:
+    """Whether standard output is a pipe that nobody reads any more."""
+    if stdout is None:
         return False
+    poll = select.poll()
+    poll.register(stdout, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _settle_stdout() -> None:

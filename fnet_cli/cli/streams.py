@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,8 +49,8 @@ def console_for(stream: TextIO, environ: Mapping[str, str]) -> Console:
     return Console(
         file=stream,
         force_terminal=style.color or style.animation,
-        color_system="auto" if style.color and style.terminal else "standard",
-        no_color=not style.color,
+        # None: no bold and no italics either. Only the cursor of an animation is left.
+        color_system=_color_system(style),
         width=None if style.terminal else _UNLIMITED_WIDTH,
         highlight=False,
         markup=False,
@@ -58,6 +58,12 @@ def console_for(stream: TextIO, environ: Mapping[str, str]) -> Console:
         # What rich would read from the environment has been decided above.
         _environ={k: v for k, v in environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")},
     )
+
+
+def _color_system(style: StreamStyle) -> Literal["auto", "standard"] | None:
+    if not style.color:
+        return None
+    return "auto" if style.terminal else "standard"
 
 
 @contextmanager

@@ -1,0 +1,90 @@
+"""`fnet presets` tells what there is and what is in it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from builders import TINY, add_vocabulary, vocabulary, write_preset
+from running import run_fnet
+
+from fnet_cli.backbone.parameters import parameter_count
+
+
+def listed(*arguments, env=None) -> dict[str, dict]:
+    rows = json.loads(run_fnet("presets", "list", "--json", *arguments, env=env).stdout)
+    return {row["name"]: row for row in rows}
+
+
+def test_builtin_presets_are_listed_as_bundled_or_not_pulled():
+    rows = listed()
+    assert {name: row["state"] for name, row in rows.items()} == {
+        "f_net_mini_en": "bundled",
+        "f_net_base_en": "not pulled",
+        "f_net_large_en": "not pulled",
+    }
+    assert rows["f_net_mini_en"]["bytes"] > 1_000_000
+    assert rows["f_net_base_en"]["bytes"] is None
+
+
+def test_in_a_pipe_the_list_is_one_tab_separated_line_each():
+    lines = run_fnet("presets", "list").stdout.splitlines()
+    assert {line.count("\t") for line in lines} == {5}
+    assert lines[0].split("\t")[0] == "name"
+
+
+def test_directories_are_listed_and_invalid_ones_say_why(tmp_path):
+    write_preset(tmp_path / "good")
+    write_preset(tmp_path / "bad")
+    (tmp_path / "bad" / "config.json").write_text("{}")
+    rows = listed(tmp_path)
+    assert rows[str(tmp_path / "good")]["parameters"] == parameter_count(TINY)
+    assert rows[str(tmp_path / "good")]["state"] == "present"
+    assert rows[str(tmp_path / "bad")]["state"] == "invalid"
+    assert "config.json" in rows[str(tmp_path / "bad")]["description"]
+
+
+def test_a_default_preset_that_is_a_directory_is_listed(tmp_path):
+    write_preset(tmp_path)
+    assert str(tmp_path) in listed(env={"FNET_PRESET": str(tmp_path)})
+
+
+def test_a_missing_directory_is_an_error(tmp_path):
+    ran = run_fnet("presets", "list", tmp_path / "none")
+    assert (ran.returncode, ran.stdout) == (4, "")
+
+
+def test_inspect_shows_sizes_files_and_special_ids(tmp_path):
+    write_preset(tmp_path)
+    add_vocabulary(tmp_path, vocabulary(pad_id=9))
+    found = json.loads(run_fnet("presets", "inspect", tmp_path, "--json").stdout)
+    assert found["config"] == TINY.to_dict()
+    assert sum(found["blocks"].values()) == found["parameters"] == parameter_count(TINY)
+    assert found["tokenizer"]["pad"] == 9
+    assert found["stored_dtypes"] == ["float32"]
+    weights = found["files"]["model.weights.h5"]
+    assert weights["bytes"] == (tmp_path / "model.weights.h5").stat().st_size
+    assert len(weights["sha256"]) == 64
+    assert found["problem"] is None
+
+
+def test_inspect_in_a_pipe_is_one_fact_a_line():
+    lines = run_fnet("presets", "inspect", "f_net_mini_en").stdout.splitlines()
+    assert {line.count("\t") for line in lines} == {1}
+    assert "config.hidden_dim\t256" in lines
+
+
+def test_inspect_of_a_preset_that_is_not_here_shows_what_is_known():
+    found = json.loads(run_fnet("presets", "inspect", "f_net_large_en", "--json").stdout)
+    assert (found["state"], found["parameters"]) == ("not pulled", 236_945_408)
+
+
+@pytest.mark.parametrize("broken", ["model.weights.h5", "assets/tokenizer/vocabulary.spm"])
+def test_inspect_of_a_broken_preset_prints_what_it_found_and_ends_with_4(tmp_path, broken):
+    write_preset(tmp_path)
+    add_vocabulary(tmp_path, vocabulary())
+    (tmp_path / broken).write_bytes(b"damaged")
+    ran = run_fnet("presets", "inspect", tmp_path, "--json")
+    assert ran.returncode == 4
+    assert json.loads(ran.stdout)["state"] == "invalid"
+    assert broken in ran.stderr

@@ -1,0 +1,82 @@
+"""Colour and animation are decided for each stream on its own."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import subprocess
+
+import pytest
+from running import FNET, clean_env
+
+from fnet_cli.cli.streams import StreamStyle, style_of
+
+PLAIN = StreamStyle(terminal=False, color=False, animation=False)
+FULL = StreamStyle(terminal=True, color=True, animation=True)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "environ", "style"),
+    [
+        (Terminal(), {}, FULL),
+        (io.StringIO(), {}, PLAIN),
+        (Terminal(), {"NO_COLOR": "1"}, StreamStyle(True, False, True)),
+        (Terminal(), {"NO_COLOR": ""}, FULL),
+        (io.StringIO(), {"FORCE_COLOR": "1"}, StreamStyle(False, True, False)),
+        (io.StringIO(), {"FORCE_COLOR": ""}, PLAIN),
+        (io.StringIO(), {"FORCE_COLOR": "1", "NO_COLOR": "1"}, PLAIN),
+        (Terminal(), {"TERM": "dumb"}, StreamStyle(True, False, False)),
+        (Terminal(), {"TERM": ""}, FULL),
+        (Terminal(), {"TERM": "dumb", "FORCE_COLOR": "1"}, StreamStyle(True, True, False)),
+    ],
+)
+def test_style(stream, environ, style):
+    assert style_of(stream, environ) == style
+
+
+def on_a_terminal(*arguments: str, stderr_only: bool = False, **env: str) -> str:
+    """Return what the program writes to a pseudo-terminal of 80 columns."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [*FNET, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL if stderr_only else follower,
+        stderr=follower,
+        env=clean_env({"TERM": "xterm-256color", "COLUMNS": "80", **env}),
+    )
+    os.close(follower)
+    parts = []
+    try:
+        while part := os.read(leader, 65536):
+            parts.append(part)
+    except OSError:  # Linux's way of saying that the other end is closed
+        pass
+    process.wait(60)
+    os.close(leader)
+    return b"".join(parts).decode()
+
+
+def test_a_terminal_gets_a_table_with_colour():
+    shown = on_a_terminal("summary", "f_net_base_en")
+    assert "\x1b[" in shown
+    assert "82,861,056" in shown
+
+
+def test_no_color_leaves_a_plain_table_that_fits_80_columns():
+    shown = on_a_terminal("summary", "f_net_base_en", NO_COLOR="1")
+    assert "\x1b[3" not in shown
+    assert max(len(line.rstrip("\r")) for line in shown.split("\n")) <= 80
+
+
+def test_a_dumb_terminal_gets_no_escape_codes():
+    assert "\x1b" not in on_a_terminal("presets", "list", TERM="dumb")
+
+
+def test_errors_are_coloured_where_only_standard_error_is_a_terminal():
+    assert "\x1b[1;31merror:" in on_a_terminal("summary", "nope", stderr_only=True)
