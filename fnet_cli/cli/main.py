@@ -7,6 +7,7 @@ import select
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -18,6 +19,7 @@ _RED, _DIM, _RESET = "\x1b[1;31m", "\x1b[2m", "\x1b[0m"
 
 def entry_point() -> NoReturn:
     """Run `fnet` with the process's arguments and end with the documented exit code."""
+    _open_missing_streams()
     for name in ("SIGTERM", "SIGHUP"):
         # A signal that is ignored, as under nohup, stays ignored.
         if signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:
@@ -65,9 +67,17 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
     if code == ExitCode.INTERRUPTED:
-        _line("interrupted; no output was written")
+        _line("interrupted; no file was written")
     _settle_stdout()
     return int(code)
+
+
+def _open_missing_streams() -> None:
+    """Give a program started without some of its streams, as daemons do, empty ones instead."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # Open for the life of the process.
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:

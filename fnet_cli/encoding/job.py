@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -35,11 +34,15 @@ EngineLoader = Callable[[EngineRequest], Engine]
 
 @dataclass(frozen=True)
 class JobContext:
-    """The world around a job: streams, environment, clock, how a model is loaded, who listens."""
+    """The world around a job: streams, environment, clock, how a model is loaded, who listens.
+
+    A stream that is None is the process's own, looked at only where the job names it as `-`: in
+    a notebook or a daemon there may be none.
+    """
 
     settings: Settings = field(default_factory=lambda: Settings.from_env(os.environ))
-    stdin: BinaryIO = field(default_factory=lambda: sys.stdin.buffer)
-    stdout: BinaryIO = field(default_factory=lambda: sys.stdout.buffer)
+    stdin: BinaryIO | None = None
+    stdout: BinaryIO | None = None
     clock: Callable[[], float] = time.monotonic
     engine_loader: EngineLoader = load_engine
     on_progress: ProgressCallback = lambda _progress: None

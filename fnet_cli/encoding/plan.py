@@ -86,7 +86,7 @@ class JobPlan:
         return None if vectors is None else vectors * self._vector_bytes
 
 
-def make_plan(options: EncodeOptions, settings: Settings, stdin: BinaryIO) -> JobPlan:
+def make_plan(options: EncodeOptions, settings: Settings, stdin: BinaryIO | None) -> JobPlan:
     """Check a job against its preset, its inputs and its output.
 
     Opens every input and reads schemas and footers (JSON lines files once through). Raises

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -79,13 +80,13 @@ def check_space(path: Path, expected: int) -> None:
 
 
 @contextmanager
-def open_sink(target: OutputTarget, stdout: BinaryIO) -> Iterator[Sink]:
+def open_sink(target: OutputTarget, stdout: BinaryIO | None) -> Iterator[Sink]:
     """Open the output; on a clean exit a file takes its final name, otherwise nothing stays.
 
     Raises OutputError; BrokenPipeError passes, for it says that the reader is gone.
     """
     if target.path is None:
-        yield JsonlSink(stdout)
+        yield JsonlSink(stdout or sys.stdout.buffer)
         return
     with _output_errors(target.path):
         replacement = Replacement(target.path)

@@ -101,6 +101,13 @@ def test_a_signal_ends_a_job_with_130_and_leaves_nothing(tmp_path, number, worki
     os.kill(process.pid, number)
     _, rest = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert rest.splitlines()[-1] == "fnet: interrupted; no output was written"
+    assert rest.splitlines()[-1] == "fnet: interrupted; no file was written"
     assert "Traceback" not in rest
     assert [path.name for path in tmp_path.iterdir()] == ["tokens.parquet"]
+
+
+def test_a_program_started_without_streams_does_its_work(tmp_path):
+    example = Path(__file__).parents[2] / "docs/examples/sentences.parquet"
+    ran = run_shell(f"fnet encode {example} -o {tmp_path}/o.parquet --limit 1 <&- >&- 2>&-")
+    assert ran.returncode == 0
+    assert pq.read_metadata(tmp_path / "o.parquet").num_rows == 1

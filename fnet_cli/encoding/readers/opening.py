@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,8 +32,8 @@ def format_of(path: str) -> FileFormat | None:
     return _SUFFIXES.get(name.suffix.lower())
 
 
-def open_source(path: str, forced: FileFormat | None, stdin: BinaryIO) -> RowSource:
-    """Open one input; `-` is JSON lines on `stdin`.
+def open_source(path: str, forced: FileFormat | None, stdin: BinaryIO | None) -> RowSource:
+    """Open one input; `-` is JSON lines on `stdin`, or on the process's own where that is None.
 
     Raises UsageError for an unknown suffix, and InputDataError for a file that is missing or
     damaged.
@@ -40,7 +41,7 @@ def open_source(path: str, forced: FileFormat | None, stdin: BinaryIO) -> RowSou
     if path == STANDARD_STREAM:
         if forced is FileFormat.PARQUET:
             raise UsageError("Parquet cannot be read from standard input", hint="give a file")
-        return JsonlStream(stdin)
+        return JsonlStream(stdin or sys.stdin.buffer)
     if not Path(path).exists():
         raise InputDataError(f"{path}: no such file")
     if Path(path).is_dir():
