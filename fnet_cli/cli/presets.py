@@ -14,6 +14,11 @@ from fnet_cli.presets.inspecting import inspect_preset, list_presets
 
 presets_app = typer.Typer(name="presets", help="Look at presets.", no_args_is_help=True)
 
+
+def _shown(value: Any) -> str:
+    return number(value) if value is None or isinstance(value, int) else str(value)
+
+
 _LIST_COLUMNS = (
     Column("name", "Name"),
     Column("source", "Source"),
@@ -22,7 +27,7 @@ _LIST_COLUMNS = (
     Column("bytes", "On disk", size, right=True),
     Column("description", "Description"),
 )
-_INSPECT_COLUMNS = (Column("key", "Key"), Column("value", "Value"))
+_INSPECT_COLUMNS = (Column("key", "Key"), Column("value", "Value", _shown))
 
 _FORMAT = typer.Option("--format", help="Output format; a table on a terminal, TSV in a pipe.")
 _JSON = typer.Option("--json", help="The same as --format json.")
@@ -60,7 +65,7 @@ def inspect_command(
     Example: fnet presets inspect f_net_mini_en
     """
     found = inspect_preset(preset, Settings.from_env(os.environ))
-    rows = [{"key": key, "value": _plain(value)} for key, value in _flat(found.to_dict())]
+    rows = [{"key": key, "value": value} for key, value in _flat(found.to_dict())]
     chosen = TableFormat.JSON if as_json else kind
     print_table(Table(_INSPECT_COLUMNS, rows), chosen, found.to_dict())
     if found.problem is not None:
@@ -75,11 +80,5 @@ def _flat(document: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         if isinstance(value, dict):
             rows += _flat(value, f"{name}.")
         else:
-            rows.append((name, value))
+            rows.append((name, ", ".join(value) if isinstance(value, list) else value))
     return rows
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return ""
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -50,22 +50,19 @@ class BuiltinPreset:
 _PRESETS = (
     BuiltinPreset(
         name="f_net_mini_en",
-        description=(
-            "4 layers, 256 wide, cased English. UNTRAINED: seeded random weights, "
-            "for trying the tool; its embeddings carry no meaning."
-        ),
+        description="UNTRAINED, random weights, for trying the tool; 4 layers, 256 wide",
         config=BackboneConfig(8_000, 4, 256, 1024),
         note="has random weights: its embeddings carry no meaning",
     ),
     BuiltinPreset(
         name="f_net_base_en",
-        description="12 layers, 768 wide, cased English, pre-trained on C4.",
+        description="cased English, pre-trained on C4; 12 layers, 768 wide",
         config=BackboneConfig(32_000, 12, 768, 3072),
         kaggle_handle="kaggle://keras/f_net/keras/f_net_base_en/3",
     ),
     BuiltinPreset(
         name="f_net_large_en",
-        description="24 layers, 1024 wide, cased English, pre-trained on C4.",
+        description="cased English, pre-trained on C4; 24 layers, 1024 wide",
         config=BackboneConfig(32_000, 24, 1024, 4096),
         kaggle_handle="kaggle://keras/f_net/keras/f_net_large_en/3",
     ),
