@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -26,6 +26,7 @@ from fnet_cli.encoding.rows import (
     check_same_lengths,
     read_ids,
 )
+from fnet_cli.encoding.windows import windows
 from fnet_cli.encoding.writer import check_counts, open_sink
 from fnet_cli.errors import IntegrityError
 
@@ -59,7 +60,7 @@ def encode_files(options: EncodeOptions, context: JobContext | None = None) -> E
     plan = make_plan(options, context.settings, context.stdin)
     job = _Job(plan, context, started)
     with open_sink(plan.target, context.stdout) as sink:
-        for window in job.windows():
+        for window in windows(plan):
             sink.write(job.encode(window))
         rows_out = sink.close()
         check_counts(job.expected_rows(), rows_out, 0)
@@ -78,7 +79,7 @@ class Estimate:
 def estimate(plan: JobPlan, context: JobContext) -> Estimate | None:
     """Time a small sample, at most two batches of the input; None where there are no rows."""
     job = _Job(plan, context, context.clock())
-    window = next(job.windows(), None)
+    window = next(windows(plan), None)
     if window is None:
         return None
     sample = window.slice(0, min(len(window.numbers), plan.options.batch_size))
@@ -112,36 +113,13 @@ class _Job:
             plan.segment_column, config.num_segments, "the number of segments"
         )
 
-    # --- Rows in ------------------------------------------------------------------------
-
-    def windows(self) -> Iterator[RowBatch]:
-        """Yield the rows of all inputs, in order, up to the limit."""
-        left = self.plan.options.limit
-        for source, has_segments in zip(self.plan.sources, self.plan.segments, strict=True):
-            columns = list(self.plan.passthrough)
-            for name in [self._token_column.name] + [self._segment_column.name] * has_segments:
-                if name not in columns:
-                    columns.append(name)
-            if not source.schema.names:
-                continue
-            for window in source.batches(columns, self.plan.window_rows):
-                taken = window if left is None else window.slice(0, left)
-                if len(taken.numbers):
-                    self._rows_read += len(taken.numbers)
-                    yield taken
-                if left is not None:
-                    left -= len(taken.numbers)
-                    if not left:
-                        return
-
     def expected_rows(self) -> int:
         """Return the rows that must have come out: as the inputs state, else as were read."""
         return self._rows_read if self.plan.rows is None else self.plan.rows
 
-    # --- Rows out -----------------------------------------------------------------------
-
     def encode(self, window: RowBatch) -> pa.RecordBatch:
         """Return the window's passed-through columns and its embeddings."""
+        self._rows_read += len(window.numbers)
         tokens, segments = self._ids(window)
         lengths = np.minimum(tokens.lengths, self.plan.shape.sequence_length)
         per_token = self.plan.options.pooling is Pooling.TOKENS
