@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fnet_cli.cli.interrupts import stop_if_asked
 from fnet_cli.config import Settings
 from fnet_cli.constants import DEFAULT_BATCH_SIZE, SEGMENT_COLUMN, TOKEN_COLUMN
 from fnet_cli.encoding.options import (
@@ -26,7 +27,7 @@ from fnet_cli.units import show_seconds
 
 if TYPE_CHECKING:
     from fnet_cli.encoding.engine import Engine, EngineRequest
-    from fnet_cli.encoding.report import EncodeReport
+    from fnet_cli.encoding.report import EncodeReport, Progress
 
 _INPUT, _MODEL, _OUTPUT, _RUN = "Input", "Embedding", "Output", "Run"
 
@@ -173,7 +174,12 @@ def _run(options: EncodeOptions, *, quiet: bool, as_json: bool) -> None:
         raise UsageError(
             "--json and -o - both write to standard output", hint="write the rows to a file"
         )
-    with shown_progress(quiet=quiet) as on_progress:
+    with shown_progress(quiet=quiet) as show:
+
+        def on_progress(progress: Progress) -> None:
+            stop_if_asked()
+            show(progress)
+
         context = JobContext(
             settings=Settings.from_env(os.environ),
             engine_loader=quiet_load_engine,
@@ -194,7 +200,9 @@ def quiet_load_engine(request: EngineRequest) -> Engine:
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with native_noise_held():
-        return load_engine(request)
+        engine = load_engine(request)
+    stop_if_asked()
+    return engine
 
 
 def closing_lines(report: EncodeReport) -> list[str]:

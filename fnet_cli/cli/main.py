@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
+from fnet_cli.cli.interrupts import install_handlers
 from fnet_cli.cli.streams import style_of
 from fnet_cli.errors import ExitCode, FnetError
 
+# What a device answers when it takes no more; the files of a job have OutputError for it.
+_DEVICE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _RED, _DIM, _RESET = "\x1b[1;31m", "\x1b[2m", "\x1b[0m"
 
 
 def entry_point() -> NoReturn:
     """Run `fnet` with the process's arguments and end with the documented exit code."""
     _open_missing_streams()
-    for name in ("SIGTERM", "SIGHUP"):
-        # A signal that is ignored, as under nohup, stays ignored.
-        if signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:
-            signal.signal(getattr(signal, name), _interrupt)
+    install_handlers()
     code = main(sys.argv[1:])
     # Native threads of TensorFlow can crash while the interpreter is torn down, long after
     # everything has been written and closed.
@@ -66,10 +65,11 @@ def main(arguments: Sequence[str]) -> int:
             code = ExitCode.DONE
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
+    except OSError as error:
+        code = _stdout_refused(error)
     if code == ExitCode.INTERRUPTED:
         _line("interrupted; no file was written")
-    _settle_stdout()
-    return int(code)
+    return int(_settle_stdout() or code)
 
 
 def _open_missing_streams() -> None:
@@ -78,10 +78,6 @@ def _open_missing_streams() -> None:
         if getattr(sys, name) is None:
             # Open for the life of the process.
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
-
-
-def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _render(message: str, hint: str) -> None:
@@ -120,12 +116,29 @@ def _reader_gone(stdout: int | None) -> bool:
     return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
-def _settle_stdout() -> None:
-    """Flush, and where nobody reads, keep the interpreter from complaining about it at exit."""
+def _settle_stdout() -> int:
+    """Flush, and return the exit code of a device that refuses what was still to be written."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _discard_stdout()
+    except OSError as error:
+        return _stdout_refused(error)
+    return ExitCode.DONE
+
+
+def _stdout_refused(error: OSError) -> int:
+    """Render that the device written to is full; any other error is unexpected and passes."""
+    if error.errno not in _DEVICE_ERRORS:
+        raise error
+    _discard_stdout()
+    _line(f"cannot write: {os.strerror(error.errno)}", label="error: ")
+    return ExitCode.OUTPUT
+
+
+def _discard_stdout() -> None:
+    """Keep the interpreter from complaining, at exit, about what nobody takes any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _calm_typer() -> None:
