@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from contenders import CONTENDERS, Job, Round, serve
+from contenders import Job, Round, serve
 
 from fnet_cli.backbone.config import BackboneConfig
 from fnet_cli.presets.registry import BUILTIN_PRESETS
 
 MODELS = {"mini": "f_net_mini_en", "base": "f_net_base_en", "large": "f_net_large_en"}
 OURS = ("fnet engine", "fnet encode")
+PEERS = {"keras_hub": "keras_hub predict", "transformers": "transformers eager"}
 
 
 def make_job(directory: Path, config: BackboneConfig, arguments: argparse.Namespace) -> Job:
@@ -37,6 +38,16 @@ def make_job(directory: Path, config: BackboneConfig, arguments: argparse.Namesp
     return Job(directory / "preset", directory / "tokens.parquet", arguments.batch_size)
 
 
+def peers(text: str) -> list[str]:
+    """Parse `--peers`: names with commas between them, or nothing for this project alone."""
+    names = [name for name in text.split(",") if name]
+    unknown = [name for name in names if name not in PEERS]
+    if unknown:
+        known = ", ".join(PEERS)
+        raise argparse.ArgumentTypeError(f"no peer {', '.join(unknown)}; there are {known}")
+    return names
+
+
 def start(names: list[str], job: Job) -> dict[str, Connection]:
     """Start a process for each contender, one after the other, and return those that are ready."""
     context = multiprocessing.get_context("spawn")
@@ -44,7 +55,11 @@ def start(names: list[str], job: Job) -> dict[str, Connection]:
     for name in names:
         here, there = context.Pipe()
         context.Process(target=serve, args=(name, job, there), daemon=True).start()
-        answer = here.recv()
+        there.close()  # so that a worker that dies is an EOFError here, not a wait for ever
+        try:
+            answer = here.recv()
+        except EOFError:
+            raise SystemExit(f"{name}: its process failed; the traceback is above") from None
         if answer == "ready":
             ready[name] = here
         else:
@@ -97,12 +112,14 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--peers", type=peers, default=list(PEERS), help=",".join(PEERS))
     parser.add_argument("--json", type=Path, help="also write the lines to this file")
     arguments = parser.parse_args()
     config = BUILTIN_PRESETS[MODELS[arguments.model]].config
     with tempfile.TemporaryDirectory() as directory:
         job = make_job(Path(directory), config, arguments)
-        results = race(start(list(CONTENDERS), job), arguments.rounds)
+        names = [*OURS, *(PEERS[peer] for peer in arguments.peers)]
+        results = race(start(names, job), arguments.rounds)
     lines = summarise(results, arguments.rows, arguments.tokens)
     print(
         f"{arguments.model}, {arguments.rows} rows of {arguments.tokens} tokens, batch "

@@ -40,13 +40,13 @@ def peak_megabytes(path: Path, preset: str) -> float:
     _, status, usage = os.wait4(process.pid, 0)
     if os.waitstatus_to_exitcode(status):
         raise SystemExit(f"failed: {' '.join(command)}")
-    return usage.ru_maxrss / 1000
+    return usage.ru_maxrss * 1024 / 1e6  # Linux counts in KiB
 
 
 def main() -> None:
     """Print the peak for every number of rows, and its ratio to the first."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, nargs="+", default=[2_000, 20_000, 200_000])
+    parser.add_argument("--rows", type=int, nargs="+", default=[2_000, 20_000])
     parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument("--preset", default="f_net_mini_en")
     arguments = parser.parse_args()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pickle
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
 
 FNET = [sys.executable, "-m", "fnet_cli"]
 _DROPPED = ("NO_COLOR", "FORCE_COLOR", "TERM", "FNET_PRESET", "KERAS_BACKEND", "COLUMNS")
@@ -48,3 +53,25 @@ def run_shell(command: str, env: Mapping[str, str] | None = None) -> subprocess.
         text=True,
         timeout=120,
     )
+
+
+def run_once(
+    factory: pytest.TempPathFactory,
+    name: str,
+    run: Callable[[Path], subprocess.CompletedProcess[str]],
+) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """Return what `run` returned for a new directory, and the directory.
+
+    A module's fixture is made in every xdist worker that runs one of its tests. The first worker
+    runs and the others wait, for an encode takes seconds.
+    """
+    root = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    directory, record = root / name, root / f"{name}.pickle"
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not record.exists():
+            directory.mkdir()
+            record.write_bytes(pickle.dumps(run(directory)))
+        return pickle.loads(record.read_bytes()), directory

@@ -8,65 +8,116 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from builders import write_preset
-from running import run_fnet, run_shell
+from running import run_fnet, run_once, run_shell
 
-from fnet_cli.cli.progress import _Lines, describe
+from fnet_cli.cli.main import main
+from fnet_cli.cli.progress import _Lines, describe, shown_progress
+from fnet_cli.constants import __version__
 from fnet_cli.encoding.report import Progress
 
 EXAMPLE = Path(__file__).parents[2] / "docs/examples/sentences.parquet"
+LINE = '{"token_ids": [4, 9, 5], "id": 7}\n'
+
+
+# Each start of TensorFlow takes seconds: two runs answer most of the questions below.
+
+
+def run_with_everything(directory: Path):
+    write_preset(directory / "preset")
+    return run_fnet(
+        "encode", EXAMPLE, "-o", "out.parquet", "--padding", "bucket", "--normalize", "--json",
+        "--columns", "text,id", "--preset", "f_net_mini_en",
+        env={"FNET_PRESET": "./preset"}, cwd=directory,
+    )  # fmt: skip
+
+
+def run_quietly(directory: Path):
+    write_preset(directory / "preset")
+    (directory / "tokens.jsonl").write_text(LINE)
+    (directory / "out.parquet").write_text("old")
+    return run_fnet(
+        "encode", "tokens.jsonl", "-o", "out.parquet", "--padding", "none", "--columns", "",
+        "--overwrite", "--quiet", env={"FNET_PRESET": "./preset"}, cwd=directory,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def encoded(tmp_path_factory):
-    """Return (finished process, its output) of one run with --json and --normalize."""
-    output = tmp_path_factory.mktemp("encoded") / "out.parquet"
-    return run_fnet(
-        "encode", EXAMPLE, "-o", output, "--padding", "bucket", "--normalize", "--json"
-    ), output
+    """Return (finished process, its output) of a run with --json and --preset."""
+    ran, directory = run_once(tmp_path_factory, "encoded", run_with_everything)
+    assert ran.returncode == 0, ran.stderr
+    return ran, directory / "out.parquet"
+
+
+@pytest.fixture(scope="module")
+def replaced(tmp_path_factory):
+    """Return (finished process, its output) of a run with --quiet, --overwrite and FNET_PRESET."""
+    ran, directory = run_once(tmp_path_factory, "replaced", run_quietly)
+    return ran, directory / "out.parquet"
 
 
 def test_the_closing_record_is_the_only_thing_on_standard_output(encoded):
-    ran, output = encoded
+    ran, _ = encoded
     (line,) = ran.stdout.splitlines()
     record = json.loads(line)
     assert record["rows_in"] == record["rows_out"] == 200
     assert record["rows_rejected"] == record["rows_truncated"] == record["tokens_lost"] == 0
-    assert (record["preset"], record["output"]) == ("f_net_mini_en", str(output))
-    assert record["settings"]["padding"] == "bucket"
+    assert record["output"] == "out.parquet"
+    assert (record["settings"]["padding"], record["settings"]["normalize"]) == ("bucket", True)
+    assert (record["version"], record["backend"]) == (__version__, "tensorflow")
+    assert len(record["weights_sha256"]) == 64
     assert record["seconds"] > record["startup_seconds"] > 0
     tokens = pq.read_table(EXAMPLE)["token_ids"]
     assert record["tokens"] == len(tokens.combine_chunks().flatten())
 
 
 def test_standard_error_says_what_was_done_and_where_it_went(encoded):
-    ran, output = encoded
+    ran, _ = encoded
     note, closing, where = ran.stderr.splitlines()
     assert note.startswith("fnet: note: f_net_mini_en has random weights")
     assert closing.startswith("fnet: 200 rows in ")
     assert closing.endswith("0 truncated, preset f_net_mini_en")
-    assert where == f"fnet: wrote {output}"
+    assert where == "fnet: wrote out.parquet"
 
 
-def test_the_output_holds_the_other_columns_and_the_embedding(encoded):
+def test_the_output_holds_the_chosen_columns_and_the_embedding(encoded):
     table = pq.read_table(encoded[1])
-    assert table.schema.names == ["id", "text", "embedding"]
+    assert table.schema.names == ["text", "id", "embedding"]
     assert table.schema.field("embedding").type.list_size == 256
     assert table["id"].equals(pq.read_table(EXAMPLE)["id"])
 
 
-def test_quiet_prints_nothing(tmp_path):
-    ran = run_fnet("encode", EXAMPLE, "-o", tmp_path / "o.parquet", "--limit", 1, "-q")
+def test_the_preset_option_wins_over_the_environment(encoded):
+    assert json.loads(encoded[0].stdout)["preset"] == "f_net_mini_en"
+
+
+def test_the_environment_names_the_preset(replaced):
+    record = json.loads(pq.read_schema(replaced[1]).metadata[b"fnet"])
+    assert record["preset"] == "./preset"
+
+
+def test_quiet_prints_nothing(replaced):
+    ran, _ = replaced
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
+def test_overwrite_replaces_the_output_and_empty_columns_keep_none(replaced):
+    table = pq.read_table(replaced[1])
+    assert (table.schema.names, table.num_rows) == (["embedding"], 1)
+    assert {path.name for path in replaced[1].parent.iterdir()} == {
+        "out.parquet", "preset", "tokens.jsonl",
+    }  # fmt: skip
+
+
 def test_a_pipe_carries_json_lines_and_nothing_else():
-    ran = run_shell(
-        'printf \'{"token_ids": [4, 9, 5], "id": 7}\\n\' | fnet encode - -o - --padding none'
-    )
+    ran = run_shell(f"printf '{LINE.strip()}\\n' | fnet encode - -o - --padding none")
     (line,) = ran.stdout.splitlines()
     assert json.loads(line)["id"] == 7
     assert len(json.loads(line)["embedding"]) == 256
-    assert all(line.startswith("fnet: ") for line in ran.stderr.splitlines())
+    note, closing, where = ran.stderr.splitlines()
+    assert note.startswith("fnet: note: ")
+    assert closing.startswith("fnet: 1 rows in ")
+    assert where == "fnet: wrote standard output"
 
 
 def test_rows_and_record_cannot_share_standard_output():
@@ -94,42 +145,40 @@ def test_bad_input_ends_with_3_one_line_and_no_file(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["bad.jsonl"]
 
 
-def test_columns_are_separated_by_commas(tmp_path):
-    output = tmp_path / "o.parquet"
-    run_fnet("encode", EXAMPLE, "-o", output, "--limit", 1, "--columns", "text,id")
-    assert pq.read_schema(output).names == ["text", "id", "embedding"]
-    run_fnet("encode", EXAMPLE, "-o", output, "--limit", 1, "--columns", "", "--overwrite")
-    assert pq.read_schema(output).names == ["embedding"]
+# --- Dry runs -----------------------------------------------------------------------------------
 
 
-def test_a_dry_run_shows_the_plan_and_writes_nothing(tmp_path):
-    ran = run_fnet("encode", EXAMPLE, "-o", "o.parquet", "--dry-run", cwd=tmp_path)
-    facts = dict(line.split(None, 1) for line in ran.stdout.splitlines())
+def test_a_dry_run_shows_the_plan_or_one_json_object_and_writes_nothing(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("FNET_PRESET", "NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    # In this process, so that TensorFlow starts once for both.
+    arguments = ["encode", str(EXAMPLE), "-o", "o.parquet", "--dry-run", "--batch-size", "4"]
+    assert main(arguments) == 0
+    plan = capsys.readouterr()
+    facts = dict(line.split(None, 1) for line in plan.out.splitlines())
     assert (facts["rows"], facts["expected_bytes"]) == ("200", "204.8 kB")
     assert facts["output_schema"].startswith("id: string; text: string; embedding: fixed_size_list")
     assert facts["estimated_seconds"].endswith("s")
-    assert list(tmp_path.iterdir()) == []
 
-
-def test_a_dry_run_as_json_is_one_object(tmp_path):
-    ran = run_fnet("encode", EXAMPLE, "-o", "o.parquet", "--dry-run", "--json", cwd=tmp_path)
-    record = json.loads(ran.stdout)
+    assert main([*arguments, "--json"]) == 0
+    document = capsys.readouterr()
+    (line,) = document.out.splitlines()
+    record = json.loads(line)
     assert (record["rows"], record["preset"]) == (200, "f_net_mini_en")
     assert record["free_bytes"] > 0
     assert record["estimated_seconds"] > 0
+    assert set(record) == set(facts)
+    assert (plan.err, document.err) == ("", "")
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_the_preset_option_wins_over_the_environment(tmp_path):
-    write_preset(tmp_path / "preset")
-    (tmp_path / "t.jsonl").write_text('{"token_ids": [1, 2]}\n')
-    common = ["encode", "t.jsonl", "--padding", "none", "-q", "--json", "--overwrite"]
-    env = {"FNET_PRESET": "./preset"}
-    first = run_fnet(*common, "-o", "a.parquet", env=env, cwd=tmp_path)
-    assert json.loads(first.stdout)["preset"] == "./preset"
-    second = run_fnet(
-        *common, "-o", "b.parquet", "--preset", "f_net_mini_en", env=env, cwd=tmp_path
-    )
-    assert json.loads(second.stdout)["preset"] == "f_net_mini_en"
+def test_a_dry_run_of_standard_input_is_refused():
+    ran = run_fnet("encode", "-", "-o", "o.parquet", "--dry-run", stdin=LINE)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "would use up the rows on standard input" in ran.stderr
 
 
 # --- Progress ---------------------------------------------------------------------------------
@@ -149,3 +198,16 @@ def test_without_a_terminal_progress_is_a_line_every_few_seconds(capsys):
     shown = capsys.readouterr().err.splitlines()
     assert [line.split()[1] for line in shown] == ["50", "100"]
     assert all(line.startswith("fnet: ") for line in shown)
+
+
+def test_quiet_and_a_log_file_get_their_own_progress(capsys):
+    late = Progress(10, 100, 60.0, 1000)
+    with shown_progress(quiet=True) as tell:
+        tell(late)
+    assert capsys.readouterr() == ("", "")
+    with shown_progress(quiet=False) as tell:
+        tell(late)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("fnet: 10 of 1,000 rows (1%), ")
+    assert "\x1b" not in shown.err

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +18,12 @@ import pytest
 from running import FNET, clean_env, run_fnet, run_shell
 
 from fnet_cli.constants import __version__
+
+
+def run_python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], env=clean_env(), capture_output=True, text=True, timeout=60
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,8 +54,10 @@ def test_without_arguments_the_help_is_shown():
 def test_the_version_is_printed_by_both_ways_to_start():
     assert run_fnet("--version").stdout == f"fnet {__version__}\n"
     script = Path(sys.executable).with_name("fnet")
-    ran = subprocess.run([script, "--version"], capture_output=True, text=True, timeout=60)
-    assert ran.stdout == f"fnet {__version__}\n"
+    ran = subprocess.run(
+        [script, "--version"], env=clean_env(), capture_output=True, text=True, timeout=60
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"fnet {__version__}\n", "")
 
 
 def test_an_unexpected_error_shows_its_traceback_and_ends_with_1():
@@ -58,7 +69,7 @@ def test_an_unexpected_error_shows_its_traceback_and_ends_with_1():
         "import sys; sys.argv = ['fnet', 'summary']\n"
         "main.entry_point()\n"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    ran = run_python(code)
     assert ran.returncode == 1
     assert "Traceback" in ran.stderr
     assert "RuntimeError: a bug" in ran.stderr
@@ -66,43 +77,87 @@ def test_an_unexpected_error_shows_its_traceback_and_ends_with_1():
 
 @pytest.mark.parametrize(
     "command",
-    ["summary f_net_large_en --by layer", "presets list --format table", "encode --help"],
-)
+    ["summary f_net_large_en --by layer", "presets list", "presets list --format table",
+     "encode --help"],
+)  # fmt: skip
 def test_a_reader_that_goes_away_ends_the_program_quietly(command):
     # The reader is gone before the first byte is written.
-    ran = run_shell(f"(sleep 1; fnet {command}; echo $? >&2) | true")
+    ran = run_shell(f"(sleep 0.3; fnet {command}; echo $? >&2) | true")
     assert ran.stderr == "0\n"
 
 
 def test_encode_into_a_closed_pipe_ends_quietly(tmp_path):
     pq.write_table(pa.table({"token_ids": [[4, 5]] * 2000}), tmp_path / "t.parquet")
-    ran = run_shell(f"fnet encode {tmp_path}/t.parquet -o - --padding none -q | head -n 1")
-    assert ran.returncode == 0
-    assert ran.stderr == ""
-    assert len(ran.stdout.splitlines()) == 1
+    ran = run_shell(f"fnet encode {tmp_path}/t.parquet -o - --padding none | head -n 1")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    (line,) = ran.stdout.splitlines()
+    assert len(json.loads(line)["embedding"]) == 256
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("working", [False, True], ids=["starting", "working"])
-def test_a_signal_ends_a_job_with_130_and_leaves_nothing(tmp_path, number, working):
-    pq.write_table(pa.table({"token_ids": [[4] * 100] * 200_000}), tmp_path / "tokens.parquet")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
+@pytest.mark.parametrize(
+    "command",
+    ["summary", "summary f_net_large_en --by layer", "presets list --format table", "--version",
+     "--help"],
+)  # fmt: skip
+def test_a_full_disk_under_standard_output_is_one_line_and_7(command):
+    ran = run_shell(f"fnet {command} > /dev/full")
+    assert ran.returncode == 7
+    assert ran.stderr == "fnet: error: cannot write: No space left on device\n"
+
+
+# --- Signals ----------------------------------------------------------------------------------
+
+
+@contextmanager
+def long_job(directory: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start a job of many seconds, which writes a row group every fraction of one."""
+    pq.write_table(pa.table({"token_ids": [[4] * 100] * 10_000}), directory / "tokens.parquet")
+    options = ["--pooling", "tokens", "--padding", "none", "--compression", "none"]
     process = subprocess.Popen(
-        [*FNET, "encode", "tokens.parquet", "-o", "out.parquet"],
-        cwd=tmp_path,
+        [*FNET, "encode", "tokens.parquet", "-o", "out.parquet", *options],
+        cwd=directory,
         env=clean_env(),
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".out.parquet.*.tmp")) and time.monotonic() < deadline:
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for_temporary_file(process: subprocess.Popen[str], directory: Path, size: int) -> None:
+    """Wait until the output's temporary file is there and has `size` bytes."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and process.poll() is None:
+        found = list(directory.glob(".out.parquet.*.tmp"))
+        if found and found[0].stat().st_size >= size:
+            return
         time.sleep(0.05)
-    if working:
-        assert "rows/s" in process.stderr.readline()
-    os.kill(process.pid, number)
-    _, rest = process.communicate(timeout=60)
+    pytest.fail(f"no temporary file of {size} bytes; the job's exit code is {process.returncode}")
+
+
+@pytest.mark.parametrize(
+    ("number", "size"),
+    [
+        pytest.param(signal.SIGINT, 0, id="int-starting"),
+        pytest.param(signal.SIGTERM, 0, id="term-starting"),
+        pytest.param(signal.SIGHUP, 0, id="hup-starting"),
+        pytest.param(signal.SIGINT, 1_000_000, id="int-working"),
+        pytest.param(signal.SIGTERM, 1_000_000, id="term-working"),
+    ],
+)
+def test_a_signal_ends_a_job_with_130_and_leaves_nothing(tmp_path, number, size):
+    with long_job(tmp_path) as process:
+        wait_for_temporary_file(process, tmp_path, size)
+        os.kill(process.pid, number)
+        _, shown = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert rest.splitlines()[-1] == "fnet: interrupted; no file was written"
-    assert "Traceback" not in rest
+    assert "Traceback" not in shown
+    assert all(line.startswith("fnet: ") for line in shown.splitlines())
+    assert shown.splitlines()[-1] == "fnet: interrupted; no file was written"
     assert [path.name for path in tmp_path.iterdir()] == ["tokens.parquet"]
 
 
@@ -111,3 +166,16 @@ def test_a_program_started_without_streams_does_its_work(tmp_path):
     ran = run_shell(f"fnet encode {example} -o {tmp_path}/o.parquet --limit 1 <&- >&- 2>&-")
     assert ran.returncode == 0
     assert pq.read_metadata(tmp_path / "o.parquet").num_rows == 1
+
+
+def test_a_signal_that_is_ignored_stays_ignored_as_under_nohup():
+    ran = run_python(
+        "import signal, sys\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "from fnet_cli.cli import main as module\n"
+        "def main(_): print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN,\n"
+        "                   signal.getsignal(signal.SIGTERM) is signal.SIG_DFL); return 0\n"
+        "module.main = main\n"
+        "module.entry_point()\n"
+    )
+    assert (ran.returncode, ran.stdout) == (0, "True False\n")

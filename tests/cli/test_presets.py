@@ -28,9 +28,11 @@ def test_builtin_presets_are_listed_as_bundled_or_not_pulled():
 
 
 def test_in_a_pipe_the_list_is_one_tab_separated_line_each():
-    lines = run_fnet("presets", "list").stdout.splitlines()
+    heading, *lines = run_fnet("presets", "list").stdout.splitlines()
+    assert heading == "name\tsource\tstate\tparameters\tbytes\tdescription"
     assert {line.count("\t") for line in lines} == {5}
-    assert lines[0].split("\t")[0] == "name"
+    counts = {line.split("\t")[0]: line.split("\t")[3] for line in lines}
+    assert counts["f_net_large_en"] == "236945408"
 
 
 def test_directories_are_listed_and_invalid_ones_say_why(tmp_path):
@@ -74,6 +76,14 @@ def test_inspect_in_a_pipe_is_one_fact_a_line():
     assert "config.hidden_dim\t256" in lines
 
 
+def test_inspect_of_the_bundled_preset_says_so_and_finds_nothing_wrong():
+    ran = run_fnet("presets", "inspect", "f_net_mini_en", "--json")
+    found = json.loads(ran.stdout)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (found["source"], found["problem"]) == ("bundled", None)
+    assert found["parameters"] == 4_418_560
+
+
 def test_inspect_of_a_preset_that_is_not_here_shows_what_is_known():
     found = json.loads(run_fnet("presets", "inspect", "f_net_large_en", "--json").stdout)
     assert (found["state"], found["parameters"]) == ("not pulled", 236_945_408)
@@ -88,3 +98,17 @@ def test_inspect_of_a_broken_preset_prints_what_it_found_and_ends_with_4(tmp_pat
     assert ran.returncode == 4
     assert json.loads(ran.stdout)["state"] == "invalid"
     assert broken in ran.stderr
+
+
+def test_inspect_of_a_broken_preset_in_a_pipe_still_prints_facts_one_a_line(tmp_path):
+    write_preset(tmp_path)
+    (tmp_path / "model.weights.h5").write_bytes(b"damaged")
+    ran = run_fnet("presets", "inspect", tmp_path)
+    assert ran.returncode == 4
+    assert {"state\tinvalid", "config.hidden_dim\t32"} <= set(ran.stdout.splitlines())
+    assert ran.stderr.startswith("fnet: error: ")
+
+
+def test_inspect_of_an_unknown_name_ends_with_4_and_prints_nothing():
+    ran = run_fnet("presets", "inspect", "nope", "--json")
+    assert (ran.returncode, ran.stdout) == (4, "")

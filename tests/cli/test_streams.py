@@ -8,7 +8,7 @@ import pty
 import subprocess
 
 import pytest
-from running import FNET, clean_env
+from running import FNET, clean_env, run_fnet
 
 from fnet_cli.cli.streams import StreamStyle, style_of
 
@@ -33,9 +33,13 @@ class Terminal(io.StringIO):
         (io.StringIO(), {"FORCE_COLOR": "1", "NO_COLOR": "1"}, PLAIN),
         (Terminal(), {"TERM": "dumb"}, StreamStyle(True, False, False)),
         (Terminal(), {"TERM": ""}, FULL),
+        (Terminal(), {"NO_COLOR": "", "FORCE_COLOR": "", "TERM": "dumb"},
+         StreamStyle(True, False, False)),
+        (Terminal(), {"NO_COLOR": "1", "FORCE_COLOR": "1"}, StreamStyle(True, False, True)),
+        (io.StringIO(), {"TERM": "xterm-256color"}, PLAIN),
         (Terminal(), {"TERM": "dumb", "FORCE_COLOR": "1"}, StreamStyle(True, True, False)),
     ],
-)
+)  # fmt: skip
 def test_style(stream, environ, style):
     assert style_of(stream, environ) == style
 
@@ -68,10 +72,26 @@ def test_a_terminal_gets_a_table_with_colour():
     assert "82,861,056" in shown
 
 
-def test_no_color_leaves_a_plain_table_that_fits_80_columns():
+def test_no_color_leaves_a_table_without_escape_codes_that_fits_80_columns():
     shown = on_a_terminal("summary", "f_net_base_en", NO_COLOR="1")
-    assert "\x1b[3" not in shown
+    assert "82,861,056" in shown
+    assert "\x1b" not in shown
     assert max(len(line.rstrip("\r")) for line in shown.split("\n")) <= 80
+
+
+@pytest.mark.parametrize(
+    "command", ["summary f_net_base_en", "summary f_net_base_en --format table", "encode --help"]
+)
+def test_a_pipe_gets_no_escape_codes_whatever_the_terminal_and_the_ci(command):
+    ran = run_fnet(*command.split(), env={"TERM": "xterm-256color", "GITHUB_ACTIONS": "true"})
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "\x1b" not in ran.stdout
+
+
+def test_force_color_colours_a_table_in_a_pipe_and_never_tsv():
+    env = {"FORCE_COLOR": "1"}
+    assert "\x1b[1m" in run_fnet("summary", "--format", "table", env=env).stdout
+    assert "\x1b" not in run_fnet("summary", env=env).stdout
 
 
 def test_a_dumb_terminal_gets_no_escape_codes():
@@ -80,3 +100,4 @@ def test_a_dumb_terminal_gets_no_escape_codes():
 
 def test_errors_are_coloured_where_only_standard_error_is_a_terminal():
     assert "\x1b[1;31merror:" in on_a_terminal("summary", "nope", stderr_only=True)
+    assert "\x1b" not in on_a_terminal("summary", "nope", stderr_only=True, NO_COLOR="1")

@@ -32,6 +32,13 @@ def test_rows_of_every_grouping_add_up_to_the_published_count(name, by):
     assert sum(int(row["bytes"]) for row in rows) == 4 * PUBLISHED[name]
 
 
+def test_a_pipe_gets_the_same_tsv_as_is_asked_for():
+    piped = run_fnet("summary", "f_net_base_en")
+    assert (piped.returncode, piped.stderr) == (0, "")
+    assert piped.stdout == run_fnet("summary", "f_net_base_en", "--format", "tsv").stdout
+    assert piped.stdout.splitlines()[0] == "name\toutput_shape\tparameters\tbytes"
+
+
 def test_awk_reads_the_third_column():
     ran = run_shell("fnet summary f_net_large_en | awk '{n += $3} END {print n}'")
     assert (ran.stdout, ran.stderr) == ("236945408\n", "")
@@ -40,6 +47,7 @@ def test_awk_reads_the_third_column():
 def test_json_is_one_document_with_rows_and_total():
     document = json.loads(run_fnet("summary", "f_net_base_en", "--format", "json").stdout)
     assert document["total"]["parameters"] == PUBLISHED["f_net_base_en"]
+    assert sum(row["parameters"] for row in document["rows"]) == PUBLISHED["f_net_base_en"]
     assert [row["name"] for row in document["rows"]][:2] == ["embeddings", "f_net_layer_0"]
 
 
@@ -52,11 +60,9 @@ def test_markdown_is_a_table():
 
 def test_a_table_in_a_pipe_is_neither_wrapped_nor_coloured():
     ran = run_fnet("summary", "f_net_base_en", "--format", "table", "--by", "layer")
-    lines = [
-        line for line in ran.stdout.splitlines() if "f_net_layer_11/intermediate_dense" in line
-    ]
-    assert "(B,S,3072)" in lines[0]
-    assert "2,362,368" in lines[0]
+    (line,) = [line for line in ran.stdout.splitlines() if "11/intermediate_dense" in line]
+    assert line.split()[:3] == ["f_net_layer_11/intermediate_dense", "(B,S,3072)", "2,362,368"]
+    assert "82,861,056" in ran.stdout
     assert "\x1b" not in ran.stdout
 
 
@@ -69,6 +75,12 @@ def test_a_directory_is_summarised(tmp_path):
     write_preset(tmp_path)
     rows = tsv(run_fnet("summary", tmp_path).stdout)
     assert sum(int(row["parameters"]) for row in rows) == parameter_count(TINY)
+
+
+def test_a_directory_without_a_preset_ends_with_4(tmp_path):
+    ran = run_fnet("summary", tmp_path)
+    assert (ran.returncode, ran.stdout) == (4, "")
+    assert ran.stderr.startswith(f"fnet: error: {tmp_path}")
 
 
 def test_an_unknown_name_ends_with_4_and_the_nearest_name():
