@@ -124,7 +124,7 @@ def prepare_transformers(job: Job) -> Prepared:
     """Prepare transformers' FNetModel, eager torch."""
     import torch
     import transformers
-    from transformers_names import fnet_model, run_fnet_model
+    from transformers_model import fnet_model, run_fnet_model
 
     from fnet_cli.config import Settings
     from fnet_cli.presets.layouts.keras_h5 import WeightReader

@@ -12,6 +12,7 @@ METADATA_FILE: Final = "metadata.json"
 WEIGHTS_FILE: Final = "model.weights.h5"
 SHARDED_WEIGHTS_FILE: Final = "model.weights.json"
 TOKENIZER_CONFIG_FILE: Final = "tokenizer.json"
+PREPROCESSOR_CONFIG_FILE: Final = "preprocessor.json"
 VOCABULARY_FILE: Final = "assets/tokenizer/vocabulary.spm"
 
 # --- Special pieces, looked up by name because their ids differ between vocabularies -------
@@ -31,6 +32,7 @@ MAX_INTERMEDIATE_DIM: Final = 262_144
 MAX_SEQUENCE_LENGTH: Final = 131_072
 MAX_SEGMENTS: Final = 1_024
 MAX_PARAMETERS: Final = 20_000_000_000
+MAX_SAFETENSORS_HEADER_BYTES: Final = 16 * 1024**2
 MAX_SHARDS: Final = 1_024
 
 # --- The encode job -------------------------------------------------------------------------

@@ -56,7 +56,7 @@ def write_config(
     """Write `config.json` and `metadata.json`; `changes` replace top-level keys of the config."""
     document = keras_config.backbone_document(config, dtype, "f_net_backbone")
     (directory / CONFIG_FILE).write_text(json.dumps({**document, **changes}))
-    metadata = keras_config.metadata_document(config, "3.15.1")
+    metadata = keras_config.metadata_document(config)
     (directory / METADATA_FILE).write_text(json.dumps(metadata))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +23,25 @@ from fnet_cli.constants import (
     MASK_PIECE,
     METADATA_FILE,
     PAD_PIECE,
+    PREPROCESSOR_CONFIG_FILE,
     SEP_PIECE,
     TOKENIZER_CONFIG_FILE,
     UNK_PIECE,
     VOCABULARY_FILE,
     WEIGHTS_FILE,
 )
-from fnet_cli.presets.layouts.keras_config import backbone_document, metadata_document
+from fnet_cli.presets.layouts.keras_config import (
+    backbone_document,
+    metadata_document,
+    preprocessor_document,
+    tokenizer_document,
+)
 from fnet_cli.presets.layouts.keras_h5 import write_weights
 from fnet_cli.presets.registry import BUILTIN_PRESETS, BuiltinPreset
 from training.wordnet import WORDNET_DIRECTORY, read_glosses
 
 PRESET = BUILTIN_PRESETS["f_net_mini_en"]
 DEFAULT_OUTPUT = Path(__file__).parent.parent / "fnet_cli/presets/data" / PRESET.name
-PREPROCESSOR_CONFIG_FILE = "preprocessor.json"
 SEED = 20210509  # the day FNet's paper went to arXiv
 STANDARD_DEVIATION = 0.02  # the spread that KerasHub's FNet starts from
 # Fixed instead of the clock and the environment, so that a rebuild gives the same bytes.
@@ -89,55 +94,16 @@ def draw_weights(config: BackboneConfig, seed: int) -> dict[str, np.ndarray]:
     return tensors
 
 
-def keras_object(
-    module: str, class_name: str, config: Mapping[str, Any], package: str | None
-) -> dict[str, Any]:
-    """Return an object in Keras' serialised form, keys in Keras' order."""
-    return {
-        "module": module,
-        "class_name": class_name,
-        "config": dict(config),
-        "registered_name": f"{package}>{class_name}" if package else None,
-    }
-
-
-def tokenizer_document() -> dict[str, Any]:
-    """Return the `tokenizer.json` that KerasHub writes for an FNetTokenizer."""
-    config = {
-        "name": "f_net_tokenizer",
-        "trainable": True,
-        "dtype": keras_object("keras", "DTypePolicy", {"name": "int32"}, None),
-        "config_file": TOKENIZER_CONFIG_FILE,
-        "proto": None,
-        "sequence_length": None,
-        "add_bos": False,
-        "add_eos": False,
-    }
-    module = "keras_hub.src.models.f_net.f_net_tokenizer"
-    return keras_object(module, "FNetTokenizer", config, "keras_hub")
-
-
-def preprocessor_document(sequence_length: int) -> dict[str, Any]:
-    """Return the `preprocessor.json` that KerasHub writes for its text classifier."""
-    config = {
-        "name": "f_net_text_classifier_preprocessor",
-        "trainable": True,
-        "dtype": keras_object("keras", "DTypePolicy", {"name": "float32"}, None),
-        "tokenizer": tokenizer_document(),
-        "config_file": PREPROCESSOR_CONFIG_FILE,
-        "sequence_length": sequence_length,
-        "truncate": "round_robin",
-    }
-    module = "keras_hub.src.models.f_net.f_net_text_classifier_preprocessor"
-    return keras_object(module, "FNetTextClassifierPreprocessor", config, "keras_hub")
-
-
 def preset_documents(preset: BuiltinPreset) -> dict[str, dict[str, Any]]:
     """Return every JSON file of the preset by its name."""
-    extra = {"date_saved": DATE_SAVED, "description": preset.description}
+    extra = {
+        "keras_version": KERAS_VERSION,
+        "date_saved": DATE_SAVED,
+        "description": preset.description,
+    }
     return {
         CONFIG_FILE: backbone_document(preset.config, "float32", "f_net_backbone"),
-        METADATA_FILE: metadata_document(preset.config, KERAS_VERSION, extra),
+        METADATA_FILE: metadata_document(preset.config, extra),
         TOKENIZER_CONFIG_FILE: tokenizer_document(),
         PREPROCESSOR_CONFIG_FILE: preprocessor_document(preset.config.max_sequence_length),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +32,13 @@ _INSPECT_COLUMNS = (Column("key", "Key"), Column("value", "Value", _shown))
 
 _FORMAT = typer.Option("--format", help="Output format; a table on a terminal, TSV in a pipe.")
 _JSON = typer.Option("--json", help="The same as --format json.")
+
+
+class PresetFormat(StrEnum):
+    """On-disk formats that presets are converted to."""
+
+    KERAS = "keras"
+    TRANSFORMERS = "transformers"
 
 
 @presets_app.command("list")
@@ -82,3 +90,21 @@ def _flat(document: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         else:
             rows.append((name, ", ".join(value) if isinstance(value, list) else value))
     return rows
+
+
+@presets_app.command("convert")
+def convert_command(
+    source: Annotated[str, typer.Argument(help="Preset name or directory.", metavar="SRC")],
+    destination: Annotated[Path, typer.Argument(help="New directory.", metavar="DST")],
+    to: Annotated[PresetFormat, typer.Option(help="Format to write.")],
+) -> None:
+    """Convert a preset between KerasHub's format and transformers'.
+
+    Example: fnet presets convert f_net_mini_en mini-pt --to transformers
+    """
+    from fnet_cli.presets.converting import convert_preset
+    from fnet_cli.presets.resolving import resolve_preset
+
+    preset = resolve_preset(source, Settings.from_env(os.environ))
+    convert_preset(preset, destination, to.value)
+    typer.echo(f"fnet: wrote {destination} in the format of {to.value}", err=True)

@@ -16,7 +16,6 @@ from fnet_cli.constants import (
     MAX_WINDOW_ROWS,
     OUTPUT_METADATA_KEY,
     SEGMENT_COLUMN,
-    VOCABULARY_FILE,
     WINDOW_BYTES,
     __version__,
 )
@@ -102,7 +101,7 @@ def make_plan(options: EncodeOptions, settings: Settings, stdin: BinaryIO | None
     _check_not_an_input(options, path)
     preset = resolve_preset(options.preset, settings)
     shape = _batch_shape(options, preset)
-    sha256 = weights_sha256(preset.directory)
+    sha256 = weights_sha256(preset)
     sources = tuple(open_source(name, options.input_format, stdin) for name in options.inputs)
     segments = tuple(_check_ids(source, options) for source in sources)
     fields = _passthrough(sources, options)
@@ -169,8 +168,8 @@ def _batch_shape(options: EncodeOptions, preset: LocalPreset) -> BatchShape:
             f"--sequence-length {length} is not in 1..{most}, the positions of {preset.handle}"
         )
     pad_id = options.pad_id
-    vocabulary = preset.directory / VOCABULARY_FILE
-    if pad_id is None and vocabulary.is_file():
+    vocabulary = preset.vocabulary
+    if pad_id is None and vocabulary is not None:
         pad_id = read_special_ids(vocabulary).pad
         if pad_id >= preset.config.vocabulary_size:
             raise PresetError(

@@ -9,12 +9,12 @@ from typing import Any
 
 from fnet_cli.backbone.parameters import layer_table, parameter_count
 from fnet_cli.config import Settings
-from fnet_cli.constants import CONFIG_FILE, VOCABULARY_FILE
+from fnet_cli.constants import CONFIG_FILE
 from fnet_cli.errors import FnetError, PresetError
 from fnet_cli.presets.registry import BUILTIN_PRESETS
 from fnet_cli.presets.resolving import LocalPreset, resolve_preset
 
-_PRESET_FILE_SUFFIXES = (".json", ".h5", ".spm", ".md")
+_PRESET_FILE_SUFFIXES = (".json", ".h5", ".safetensors", ".spm", ".model", ".md")
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def inspect_preset(handle: str, settings: Settings) -> Inspection:
     return Inspection(
         preset=preset.handle,
         source=preset.source,
-        state="invalid" if problem else "present",
+        state="invalid" if problem else "bundled" if builtin else "present",
         description=builtin.description if builtin else "",
         directory=str(preset.directory),
         dtype=preset.dtype,
@@ -164,19 +164,18 @@ def _blocks(config: Any) -> dict[str, int]:
 
 def _check_files(preset: LocalPreset) -> tuple[list[str], dict[str, int], FnetError | None]:
     """Return the stored dtypes, the tokenizer's special ids, and the first thing wrong."""
-    from fnet_cli.presets.layouts.keras_h5 import WeightReader
     from fnet_cli.tokenizer.special import read_special_ids
 
     stored: list[str] = []
     tokenizer: dict[str, int] = {}
     problem: FnetError | None = None
     try:
-        with WeightReader(preset.directory, preset.config) as reader:
-            stored = sorted(reader.dtypes())
+        with preset.layout.open_weights(preset.directory, preset.config) as weights:
+            stored = sorted(weights.dtypes())
     except PresetError as error:
         problem = error
-    vocabulary = preset.directory / VOCABULARY_FILE
-    if vocabulary.is_file():
+    vocabulary = preset.vocabulary
+    if vocabulary is not None:
         try:
             tokenizer = asdict(read_special_ids(vocabulary))
         except PresetError as error:

@@ -10,7 +10,7 @@ from fnet_cli.constants import CONFIG_FILE, METADATA_FILE, WEIGHTS_FILE
 from fnet_cli.errors import OutputError
 from fnet_cli.files import replacing
 from fnet_cli.presets.layouts import keras_config
-from fnet_cli.presets.layouts.keras_h5 import WeightReader, write_weights
+from fnet_cli.presets.layouts.keras_h5 import write_weights
 from fnet_cli.presets.resolving import LocalPreset
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ def load_backbone(
     arguments = {**preset.config.to_dict(), **overrides}
     if not load_weights:
         return cls(**arguments)
-    with WeightReader(preset.directory, preset.config) as reader:
+    with preset.layout.open_weights(preset.directory, preset.config) as source:
         model = cls(**arguments)
         variables = parameter_variables(model)
-        for name, tensor in reader.tensors():
+        for name, tensor in source.tensors():
             if tuple(variables[name].shape) != tensor.shape:
                 raise ValueError(
                     f"{name} has shape {tuple(variables[name].shape)} with these arguments and "
@@ -79,7 +79,7 @@ def save_backbone(model: FNetBackbone, directory: Path) -> None:
         name: keras.ops.convert_to_numpy(variable)
         for name, variable in parameter_variables(model).items()
     }
-    metadata = keras_config.metadata_document(config, keras.__version__)
+    metadata = keras_config.metadata_document(config)
     document = keras_config.backbone_document(config, model.dtype_policy.name, model.name)
 
     def write_json(path: Path, value: dict[str, Any]) -> None:

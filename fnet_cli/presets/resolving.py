@@ -10,7 +10,8 @@ from fnet_cli.backbone.config import BackboneConfig
 from fnet_cli.config import Settings
 from fnet_cli.constants import CONFIG_FILE
 from fnet_cli.errors import FnetError, PresetError, PresetNotFoundError
-from fnet_cli.presets.layouts import keras_config
+from fnet_cli.presets.layouts import layout_of
+from fnet_cli.presets.layouts.base import Layout
 from fnet_cli.presets.registry import BUILTIN_PRESETS
 from fnet_cli.presets.sources import SOURCES
 
@@ -25,8 +26,15 @@ class LocalPreset:
     handle: str
     source: str
     directory: Path
+    layout: Layout
     config: BackboneConfig
     dtype: str
+
+    @property
+    def vocabulary(self) -> Path | None:
+        """The preset's sentencepiece model, or None where it has no tokenizer."""
+        path = self.directory / self.layout.vocabulary_file
+        return path if path.is_file() else None
 
 
 def resolve_preset(handle: str, settings: Settings) -> LocalPreset:
@@ -39,8 +47,10 @@ def resolve_preset(handle: str, settings: Settings) -> LocalPreset:
     for source in SOURCES:
         directory = source.locate(handle)
         if directory is not None:
-            config, dtype = keras_config.read_backbone_config(directory / CONFIG_FILE)
-            return LocalPreset(handle, source.name, directory, config, dtype)
+            path = directory / CONFIG_FILE
+            layout, document = layout_of(path)
+            config, dtype = layout.read_config(path, document)
+            return LocalPreset(handle, source.name, directory, layout, config, dtype)
     raise _not_found(handle)
 
 
@@ -63,7 +73,9 @@ def _not_found(handle: str) -> FnetError:
             hint="download it and give its directory",
         )
     near = difflib.get_close_matches(handle, BUILTIN_PRESETS, n=2, cutoff=0.5)
-    known = "did you mean " + " or ".join(near) if near else "known: " + ", ".join(BUILTIN_PRESETS)
-    return PresetNotFoundError(
-        f"there is no preset named {handle}", hint=f"{known}? A directory works too"
+    hint = (
+        f"did you mean {' or '.join(near)}? A directory works too"
+        if near
+        else f"give one of {', '.join(BUILTIN_PRESETS)}, or a directory"
     )
+    return PresetNotFoundError(f"there is no preset named {handle}", hint=hint)

@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from builders import TINY, random_tensors  # noqa: E402
-from transformers_names import fnet_model, run_fnet_model  # noqa: E402
+from transformers_model import fnet_model, run_fnet_model  # noqa: E402
 
 
 def main() -> None:

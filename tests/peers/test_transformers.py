@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 from builders import TINY, random_tensors, write_preset
 from helpers import largest_difference, peer, random_inputs
-from transformers_names import fnet_model, run_fnet_model
+from transformers_model import fnet_model, run_fnet_model
 
 from fnet_cli import FNetBackbone
 from fnet_cli.backbone.config import BackboneConfig
+from fnet_cli.config import Settings
+from fnet_cli.presets.converting import convert_preset
+from fnet_cli.presets.resolving import resolve_preset
 
 BASE = BackboneConfig(1000, 12, 768, 3072)
 
@@ -23,3 +26,33 @@ def test_outputs_equal_transformers(tmp_path, config, length):
     inputs = random_inputs(config, 2 if config is TINY else 1, length)
     theirs = run_fnet_model(fnet_model(transformers, config, tensors), inputs)
     assert largest_difference(FNetBackbone.from_preset(tmp_path)(inputs), theirs) <= 2e-5
+
+
+@pytest.fixture
+def converted(tmp_path):
+    """Return (our preset, the same converted to transformers' format)."""
+    write_preset(tmp_path / "keras")
+    preset = resolve_preset(str(tmp_path / "keras"), Settings())
+    convert_preset(preset, tmp_path / "torch", "transformers")
+    return tmp_path / "keras", tmp_path / "torch"
+
+
+def test_a_converted_directory_loads_in_transformers(converted):
+    peer("torch")
+    model = peer("transformers").FNetModel.from_pretrained(converted[1]).eval()
+    inputs = random_inputs(TINY, 2, 17)
+    made = FNetBackbone.from_preset(converted[0])(inputs)
+    assert largest_difference(made, run_fnet_model(model, inputs)) <= 2e-5
+
+
+@pytest.mark.parametrize("head", ["FNetModel", "FNetForPreTraining", "FNetForMaskedLM",
+                                  "FNetForSequenceClassification"])  # fmt: skip
+def test_what_transformers_saves_loads_here(converted, tmp_path, head):
+    peer("torch")
+    transformers = peer("transformers")
+    config = transformers.FNetConfig.from_pretrained(converted[1])
+    model = getattr(transformers, head)(config).eval()
+    model.save_pretrained(tmp_path / "saved")
+    inputs = random_inputs(TINY, 2, 17)
+    theirs = run_fnet_model(model if head == "FNetModel" else model.fnet, inputs)
+    assert largest_difference(FNetBackbone.from_preset(tmp_path / "saved")(inputs), theirs) <= 2e-5

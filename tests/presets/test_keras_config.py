@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fnet_cli.errors import ExitCode, PresetError, UnsafePresetError
-from fnet_cli.presets.layouts.keras_config import backbone_document, read_backbone_config
+from fnet_cli.presets.layouts import layout_of
+from fnet_cli.presets.layouts.keras_config import backbone_document
 
 
 def document(**changes) -> dict:
@@ -26,7 +27,12 @@ def read(directory: Path, content: object):
         path.write_bytes(content)
     else:
         path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return read_backbone_config(path)
+    return read_path(path)
+
+
+def read_path(path: Path):
+    layout, found = layout_of(path)
+    return layout.read_config(path, found)
 
 
 def test_what_kerashub_writes_is_read(tmp_path):
@@ -124,9 +130,9 @@ def test_any_value_is_read_or_refused_in_one_line(tmp_path, name, value):
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(PresetError, match=r"config\.json: No such file"):
-        read_backbone_config(tmp_path / "config.json")
+        read_path(tmp_path / "config.json")
 
 
 def test_the_writer_and_the_reader_agree(tmp_path):
     write_config(tmp_path, TINY, "mixed_bfloat16")
-    assert read_backbone_config(tmp_path / "config.json") == (TINY, "mixed_bfloat16")
+    assert read_path(tmp_path / "config.json") == (TINY, "mixed_bfloat16")

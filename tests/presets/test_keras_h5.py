@@ -17,10 +17,12 @@ import pytest
 from builders import TINY, random_tensors, write_config, write_preset
 
 from fnet_cli.backbone.config import BackboneConfig
+from fnet_cli.config import Settings
 from fnet_cli.constants import SHARDED_WEIGHTS_FILE, WEIGHTS_FILE
 from fnet_cli.errors import ExitCode, PresetError, UnsafePresetError
 from fnet_cli.presets.fingerprint import file_sha256, weights_sha256
 from fnet_cli.presets.layouts.keras_h5 import WeightReader
+from fnet_cli.presets.resolving import resolve_preset
 
 TENSORS = random_tensors(TINY)
 
@@ -324,8 +326,12 @@ def test_a_config_that_claims_more_than_the_file_has_takes_no_memory(tmp_path):
 # --- Fingerprints -----------------------------------------------------------------------------
 
 
+def hash_of(preset: Path) -> str:
+    return weights_sha256(resolve_preset(str(preset), Settings()))
+
+
 def test_the_hash_of_one_file_is_that_files(preset):
-    assert weights_sha256(preset) == file_sha256(preset / WEIGHTS_FILE)
+    assert hash_of(preset) == file_sha256(preset / WEIGHTS_FILE)
 
 
 def test_the_hash_of_shards_is_that_of_their_list(preset):
@@ -333,4 +339,4 @@ def test_the_hash_of_shards_is_that_of_their_list(preset):
     listed = subprocess.run(
         "sha256sum model_*.h5 | sha256sum", shell=True, cwd=preset, capture_output=True, text=True
     )
-    assert weights_sha256(preset) == listed.stdout.split()[0]
+    assert hash_of(preset) == listed.stdout.split()[0]

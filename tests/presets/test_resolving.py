@@ -52,7 +52,12 @@ def test_an_empty_variable_counts_as_unset():
     ("handle", "error", "message", "hint"),
     [
         ("f_net_mini_em", PresetNotFoundError, "no preset named f_net_mini_em", "f_net_mini_en"),
-        ("zzz", PresetNotFoundError, "no preset named zzz", "known: f_net_mini_en, f_net_base"),
+        (
+            "zzz",
+            PresetNotFoundError,
+            "no preset named zzz",
+            "give one of f_net_mini_en",
+        ),
         ("f_net_base_en", PresetNotFoundError, "is not on this machine", "download"),
         ("hf://org/name", PresetError, "not fetched from the network", "directory"),
         ("./nowhere", PresetNotFoundError, "there is no directory ./nowhere", ""),

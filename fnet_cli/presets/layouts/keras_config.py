@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import time
 from collections.abc import Mapping
@@ -10,7 +11,13 @@ from typing import Any, NoReturn
 
 from fnet_cli.backbone.config import BackboneConfig
 from fnet_cli.backbone.parameters import parameter_count
-from fnet_cli.constants import MAX_JSON_BYTES, MAX_PARAMETERS, __version__
+from fnet_cli.constants import (
+    MAX_JSON_BYTES,
+    MAX_PARAMETERS,
+    PREPROCESSOR_CONFIG_FILE,
+    TOKENIZER_CONFIG_FILE,
+    __version__,
+)
 from fnet_cli.errors import PresetError, UnsafePresetError
 
 REGISTERED_NAMES = ("keras_hub>FNetBackbone", "keras_nlp>FNetBackbone")
@@ -56,13 +63,13 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return value
 
 
-def read_backbone_config(path: Path) -> tuple[BackboneConfig, str]:
+def parse_backbone_config(path: Path, document: Mapping[str, Any]) -> tuple[BackboneConfig, str]:
     """Return the sizes in a backbone's `config.json`, and the name of its dtype policy.
 
-    Accepts the registered names of KerasHub and KerasNLP. Raises UnsafePresetError for any
-    other class, and PresetError for a missing, unknown or impossible setting.
+    `document` is the content of `path`. Accepts the registered names of KerasHub and KerasNLP.
+    Raises UnsafePresetError for any other class, and PresetError for a missing, unknown or
+    impossible setting.
     """
-    document = read_json_object(path)
     registered = document.get("registered_name")
     if registered not in REGISTERED_NAMES:
         raise UnsafePresetError(
@@ -109,33 +116,73 @@ def _dtype_name(value: object, path: Path) -> str:
 
 def backbone_document(config: BackboneConfig, dtype: str, name: str) -> dict[str, Any]:
     """Return the `config.json` that KerasHub writes for such a backbone."""
-    return {
-        "module": "keras_hub.src.models.f_net.f_net_backbone",
-        "class_name": "FNetBackbone",
-        "config": {
-            "name": name,
-            "trainable": True,
-            "dtype": {
-                "module": "keras",
-                "class_name": "DTypePolicy",
-                "config": {"name": dtype},
-                "registered_name": None,
-            },
-            **config.to_dict(),
-        },
-        "registered_name": REGISTERED_NAMES[0],
+    settings = {
+        "name": name,
+        "trainable": True,
+        "dtype": _dtype_policy(dtype),
+        **config.to_dict(),
     }
+    return _keras_object("f_net_backbone", "FNetBackbone", settings)
+
+
+def tokenizer_document() -> dict[str, Any]:
+    """Return the `tokenizer.json` that KerasHub writes for an FNetTokenizer."""
+    settings = {
+        "name": "f_net_tokenizer",
+        "trainable": True,
+        "dtype": _dtype_policy("int32"),
+        "config_file": TOKENIZER_CONFIG_FILE,
+        "proto": None,
+        "sequence_length": None,
+        "add_bos": False,
+        "add_eos": False,
+    }
+    return _keras_object("f_net_tokenizer", "FNetTokenizer", settings)
+
+
+def preprocessor_document(sequence_length: int) -> dict[str, Any]:
+    """Return the `preprocessor.json` that KerasHub writes for its text classifier."""
+    settings = {
+        "name": "f_net_text_classifier_preprocessor",
+        "trainable": True,
+        "dtype": _dtype_policy("float32"),
+        "tokenizer": tokenizer_document(),
+        "config_file": PREPROCESSOR_CONFIG_FILE,
+        "sequence_length": sequence_length,
+        "truncate": "round_robin",
+    }
+    return _keras_object(
+        "f_net_text_classifier_preprocessor", "FNetTextClassifierPreprocessor", settings
+    )
 
 
 def metadata_document(
-    config: BackboneConfig, keras_version: str, extra: Mapping[str, Any] | None = None
+    config: BackboneConfig, extra: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return a `metadata.json` that KerasHub accepts."""
+    """Return a `metadata.json` that KerasHub accepts; `extra` replaces or adds keys."""
     return {
-        "keras_version": keras_version,
+        "keras_version": importlib.metadata.version("keras"),
         "fnet_cli_version": __version__,
         "parameter_count": parameter_count(config),
         "date_saved": time.strftime("%Y-%m-%d@%H:%M:%S"),
         "tasks": [],
         **(extra or {}),
+    }
+
+
+def _keras_object(module: str, class_name: str, settings: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "module": f"keras_hub.src.models.f_net.{module}",
+        "class_name": class_name,
+        "config": settings,
+        "registered_name": f"keras_hub>{class_name}",
+    }
+
+
+def _dtype_policy(name: str) -> dict[str, Any]:
+    return {
+        "module": "keras",
+        "class_name": "DTypePolicy",
+        "config": {"name": name},
+        "registered_name": None,
     }

@@ -1,4 +1,4 @@
-"""The names that transformers' FNetModel gives the parameters."""
+"""transformers' FNetModel with our weights, and its outputs under Keras' names."""
 
 from __future__ import annotations
 
@@ -8,39 +8,7 @@ from typing import Any
 import numpy as np
 
 from fnet_cli.backbone.config import BackboneConfig
-from fnet_cli.backbone.parameters import layer_table
-
-_OUTER = {
-    "token_embedding": "embeddings.word_embeddings",
-    "position_embedding": "embeddings.position_embeddings",
-    "segment_embedding": "embeddings.token_type_embeddings",
-    "embeddings_layer_norm": "embeddings.LayerNorm",
-    "embedding_projection": "embeddings.projection",
-    "pooled_dense": "pooler.dense",
-}
-_INNER = {
-    "mixing_layer_norm": "fourier.output.LayerNorm",
-    "intermediate_dense": "intermediate.dense",
-    "output_dense": "output.dense",
-    "output_layer_norm": "output.LayerNorm",
-}
-_PARAMETERS = {"embeddings": "weight", "gamma": "weight", "kernel": "weight"}
-
-
-def to_state_dict(
-    tensors: Mapping[str, np.ndarray], config: BackboneConfig
-) -> dict[str, np.ndarray]:
-    """Return `tensors`, by parameter path, under transformers' names; kernels transposed."""
-    state = {}
-    for layer in layer_table(config):
-        outer, _, inner = layer.path.partition("/")
-        index = outer.rpartition("_")[2]
-        prefix = f"encoder.layer.{index}.{_INNER[inner]}" if inner else _OUTER[outer]
-        for parameter in layer.parameters:
-            tensor = tensors[f"{layer.path}/{parameter.name}"]
-            name = f"{prefix}.{_PARAMETERS.get(parameter.name, 'bias')}"
-            state[name] = tensor.T if parameter.name == "kernel" else tensor
-    return state
+from fnet_cli.presets.layouts.transformers_weights import to_state_dict
 
 
 def fnet_model(transformers: Any, config: BackboneConfig, tensors: Mapping[str, np.ndarray]) -> Any:
@@ -62,7 +30,7 @@ def fnet_model(transformers: Any, config: BackboneConfig, tensors: Mapping[str, 
     )
     state = {
         name: torch.from_numpy(np.ascontiguousarray(tensor))
-        for name, tensor in to_state_dict(tensors, config).items()
+        for name, tensor in to_state_dict(config, tensors).items()
     }
     missing, unexpected = model.load_state_dict(state, strict=False)
     # Position ids and the like are buffers that transformers fills by itself.

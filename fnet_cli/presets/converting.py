@@ -1,0 +1,51 @@
+"""From one on-disk format to another, without a framework."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from fnet_cli.errors import OutputError, PresetError, UsageError
+from fnet_cli.presets.layouts import LAYOUTS
+from fnet_cli.presets.layouts.base import PresetContent
+from fnet_cli.presets.resolving import LocalPreset
+
+FORMATS = tuple(layout.name for layout in LAYOUTS)
+
+
+def convert_preset(preset: LocalPreset, destination: Path, to: str) -> None:
+    """Write `preset` to the new directory `destination` in the format named `to`.
+
+    Tensors keep their dtype, and the vocabulary goes with them. The directory appears when it
+    is complete. Raises UsageError for an unknown format, PresetError where the preset cannot be
+    read, and OutputError where the destination exists or cannot be written.
+    """
+    layout = next((layout for layout in LAYOUTS if layout.name == to), None)
+    if layout is None:
+        raise UsageError(f"there is no format {to}", hint=f"use {' or '.join(FORMATS)}")
+    if destination.exists():
+        raise OutputError(f"{destination} exists", hint="name a new directory")
+    content = _read(preset)
+    try:
+        temporary = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}."))
+    except OSError as error:
+        raise OutputError(f"{destination.parent}: {error.strerror or error}") from error
+    try:
+        layout.write(temporary, content)
+        temporary.chmod(0o755)  # mkdtemp's 0700 is for secrets
+        temporary.rename(destination)
+    except OSError as error:
+        raise OutputError(f"{destination}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _read(preset: LocalPreset) -> PresetContent:
+    with preset.layout.open_weights(preset.directory, preset.config) as source:
+        tensors = dict(source.tensors())
+    try:
+        vocabulary = None if preset.vocabulary is None else preset.vocabulary.read_bytes()
+    except OSError as error:
+        raise PresetError(f"{preset.vocabulary}: {error.strerror or error}") from error
+    return PresetContent(preset.config, preset.dtype, tensors, vocabulary)

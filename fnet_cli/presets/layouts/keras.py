@@ -1,0 +1,70 @@
+"""KerasHub's preset directories. The weight reader is imported where weights are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fnet_cli.backbone.config import BackboneConfig
+from fnet_cli.constants import (
+    CONFIG_FILE,
+    METADATA_FILE,
+    PREPROCESSOR_CONFIG_FILE,
+    TOKENIZER_CONFIG_FILE,
+    VOCABULARY_FILE,
+    WEIGHTS_FILE,
+)
+from fnet_cli.presets.layouts import keras_config
+from fnet_cli.presets.layouts.base import PresetContent
+
+if TYPE_CHECKING:
+    from fnet_cli.presets.layouts.keras_h5 import WeightReader
+
+
+class KerasLayout:
+    """A directory as KerasHub's `save_to_preset` writes it."""
+
+    name = "keras"
+    vocabulary_file = VOCABULARY_FILE
+
+    def claims(self, document: Mapping[str, Any]) -> bool:  # noqa: ARG002 - the interface's
+        """Claim everything: what no other format claims is held against this one."""
+        return True
+
+    def read_config(self, path: Path, document: Mapping[str, Any]) -> tuple[BackboneConfig, str]:
+        """Return the sizes and the dtype policy's name."""
+        return keras_config.parse_backbone_config(path, document)
+
+    def open_weights(self, directory: Path, config: BackboneConfig) -> WeightReader:
+        """Open the weight file, or the shards, and check them against `config`."""
+        from fnet_cli.presets.layouts.keras_h5 import WeightReader
+
+        return WeightReader(directory, config)
+
+    def weight_files(self, directory: Path) -> list[Path]:
+        """List the weight files."""
+        from fnet_cli.presets.layouts.keras_h5 import weight_files
+
+        return weight_files(directory)
+
+    def write(self, directory: Path, content: PresetContent) -> None:
+        """Write weights, metadata and config and, with a vocabulary, a tokenizer for it."""
+        from fnet_cli.presets.layouts.keras_h5 import write_weights
+
+        write_weights(directory / WEIGHTS_FILE, content.config, content.tensors)
+        documents = {METADATA_FILE: keras_config.metadata_document(content.config)}
+        if content.vocabulary is not None:
+            path = directory / VOCABULARY_FILE
+            path.parent.mkdir(parents=True)
+            path.write_bytes(content.vocabulary)
+            length = content.config.max_sequence_length
+            documents[TOKENIZER_CONFIG_FILE] = keras_config.tokenizer_document()
+            documents[PREPROCESSOR_CONFIG_FILE] = keras_config.preprocessor_document(length)
+        documents[CONFIG_FILE] = keras_config.backbone_document(
+            content.config, content.dtype, "f_net_backbone"
+        )
+        for name, document in documents.items():
+            text = json.dumps(document, indent=4)
+            (directory / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,130 @@
+"""Checkpoints of transformers' FNet models: `config.json` and safetensors.
+
+FNetModel, FNetForPreTraining and the models with other heads, whose own weights are ignored.
+The weight reader is imported where weights are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fnet_cli.backbone.config import BackboneConfig
+from fnet_cli.constants import CONFIG_FILE, MAX_SHARDS
+from fnet_cli.errors import PresetError, UnsafePresetError
+from fnet_cli.presets.layouts.base import PresetContent, WeightSource
+from fnet_cli.presets.layouts.keras_config import read_json_object
+
+SAFETENSORS_FILE = "model.safetensors"
+SAFETENSORS_INDEX_FILE = "model.safetensors.index.json"
+PICKLE_FILE = "pytorch_model.bin"
+
+_SIZES = {
+    "vocabulary_size": "vocab_size",
+    "num_layers": "num_hidden_layers",
+    "hidden_dim": "hidden_size",
+    "intermediate_dim": "intermediate_size",
+    "dropout": "hidden_dropout_prob",
+    "max_sequence_length": "max_position_embeddings",
+    "num_segments": "type_vocab_size",
+}
+# Names of one function, GELU in its tanh form.
+_ACTIVATIONS = ("gelu_new", "gelu_pytorch_tanh", "gelu_fast")
+_EPSILON = 1e-12
+_SHARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*\.safetensors")
+
+
+class TransformersLayout:
+    """A directory as transformers' `save_pretrained` writes it."""
+
+    name = "transformers"
+    vocabulary_file = "spiece.model"
+
+    def claims(self, document: Mapping[str, Any]) -> bool:
+        """Whether it is a transformers config, of whatever model."""
+        return "model_type" in document and "registered_name" not in document
+
+    def read_config(self, path: Path, document: Mapping[str, Any]) -> tuple[BackboneConfig, str]:
+        """Return the sizes, and `float32`: transformers states a dtype in several ways."""
+        if document["model_type"] != "fnet":
+            raise PresetError(
+                f"{path}: is a model of type {document['model_type']!r:.80}, not fnet"
+            )
+        missing = sorted(name for name in _SIZES.values() if name not in document)
+        if missing:
+            raise PresetError(f"{path}: lacks {missing[0]}")
+        if document.get("hidden_act", _ACTIVATIONS[0]) not in _ACTIVATIONS:
+            raise PresetError(
+                f"{path}: activation {document['hidden_act']!r:.80} is not supported",
+                hint=f"FNet's is {_ACTIVATIONS[0]}",
+            )
+        if document.get("layer_norm_eps", _EPSILON) != _EPSILON:
+            raise PresetError(
+                f"{path}: layer_norm_eps {document['layer_norm_eps']!r:.80} is not "
+                f"supported, FNet's is {_EPSILON}"
+            )
+        try:
+            sizes = {ours: document[theirs] for ours, theirs in _SIZES.items()}
+            return BackboneConfig(**sizes), "float32"
+        except ValueError as error:
+            raise PresetError(f"{path}: {error}") from error
+
+    def weight_files(self, directory: Path) -> list[Path]:
+        """List the safetensors files; a pickle alone is refused."""
+        if (directory / SAFETENSORS_FILE).exists():
+            return [directory / SAFETENSORS_FILE]
+        index = directory / SAFETENSORS_INDEX_FILE
+        if index.exists():
+            return [directory / name for name in _shard_names(index)]
+        if (directory / PICKLE_FILE).exists():
+            raise UnsafePresetError(
+                f"{directory / PICKLE_FILE}: a pickle can run code when it is loaded",
+                hint="save the model again with safe_serialization=True, on a machine you can lose",
+            )
+        raise PresetError(f"{directory}: has no {SAFETENSORS_FILE}")
+
+    @contextmanager
+    def open_weights(self, directory: Path, config: BackboneConfig) -> Iterator[WeightSource]:
+        """Check the headers of all files against `config`, before any tensor is read."""
+        from fnet_cli.presets.layouts.transformers_weights import StateDict
+
+        yield StateDict(self.weight_files(directory), directory, config)
+
+    def write(self, directory: Path, content: PresetContent) -> None:
+        """Write config.json, model.safetensors and, where there is one, spiece.model."""
+        from safetensors.numpy import save_file
+
+        from fnet_cli.presets.layouts.transformers_weights import to_state_dict
+
+        sizes = content.config.to_dict()
+        document = {
+            "architectures": ["FNetModel"],
+            "model_type": "fnet",
+            **{theirs: sizes[ours] for ours, theirs in _SIZES.items()},
+            "hidden_act": _ACTIVATIONS[0],
+            "layer_norm_eps": _EPSILON,
+            "tpu_short_seq_length": content.config.max_sequence_length,
+        }
+        state = to_state_dict(content.config, content.tensors)
+        save_file(state, directory / SAFETENSORS_FILE, metadata={"format": "pt"})
+        if content.vocabulary is not None:
+            (directory / self.vocabulary_file).write_bytes(content.vocabulary)
+        (directory / CONFIG_FILE).write_text(json.dumps(document, indent=2), encoding="utf-8")
+
+
+def _shard_names(index: Path) -> list[str]:
+    entries = read_json_object(index).get("weight_map")
+    if not isinstance(entries, dict) or not entries:
+        raise PresetError(f"{index}: has no weight_map")
+    names = set()
+    for name in entries.values():
+        if not isinstance(name, str) or not _SHARD_NAME.fullmatch(name):
+            raise UnsafePresetError(f"{index}: {name!r:.80} is not the name of a weight file")
+        names.add(name)
+    if len(names) > MAX_SHARDS:
+        raise UnsafePresetError(f"{index}: names more than {MAX_SHARDS:,} files")
+    return sorted(names)
