@@ -46,6 +46,9 @@ SMALLEST_BUCKET: Final = 16
 # stay near this size, so memory does not depend on the number of rows.
 WINDOW_BYTES: Final = 16 * 1024**2
 MAX_WINDOW_ROWS: Final = 16_384
+# What a window's rows may take as they are read, and a row group's as they wait to be written.
+MAX_READ_BYTES: Final = 64 * 1024**2
+MAX_ROW_GROUP_BYTES: Final = 128 * 1024**2
 JSONL_BLOCK_BYTES: Final = 8 * 1024**2
 MAX_JSONL_LINE_BYTES: Final = 256 * 1024**2
 PROGRESS_SECONDS: Final = 5.0

@@ -60,29 +60,30 @@ class JobPlan:
         return self.options.segment_column or SEGMENT_COLUMN
 
     @property
-    def row_bytes(self) -> int:
-        """Bytes of one row's embedding; of a full-length row where tokens keep their vectors."""
-        vectors = self.shape.sequence_length if self.options.pooling is Pooling.TOKENS else 1
-        return vectors * self._vector_bytes
-
-    @property
-    def _vector_bytes(self) -> int:
-        if self.target.format is FileFormat.JSONL:
-            return self.preset.config.hidden_dim * _JSONL_BYTES_PER_NUMBER
-        width = 2 if self.options.output_dtype is OutputDtype.FLOAT16 else 4
-        return self.preset.config.hidden_dim * width
-
-    @property
     def window_rows(self) -> int:
         """How many rows are grouped, encoded and written together."""
-        fitting = WINDOW_BYTES // self.row_bytes
-        return max(self.options.batch_size, min(fitting, MAX_WINDOW_ROWS))
+        return self.target.row_group_rows
 
     @property
     def expected_bytes(self) -> int | None:
         """Bytes that the embeddings will take, or None where the inputs state no counts."""
         vectors = self.tokens if self.options.pooling is Pooling.TOKENS else self.rows
-        return None if vectors is None else vectors * self._vector_bytes
+        kind = self.target.format
+        return None if vectors is None else vectors * _vector_bytes(self.options, self.preset, kind)
+
+
+def _vector_bytes(options: EncodeOptions, preset: LocalPreset, kind: FileFormat) -> int:
+    if kind is FileFormat.JSONL:
+        return preset.config.hidden_dim * _JSONL_BYTES_PER_NUMBER
+    width = 2 if options.output_dtype is OutputDtype.FLOAT16 else 4
+    return preset.config.hidden_dim * width
+
+
+def _window_rows(options: EncodeOptions, preset: LocalPreset, length: int) -> int:
+    """Return how many embeddings fill a window; where tokens keep theirs, of full-length rows."""
+    vectors = length if options.pooling is Pooling.TOKENS else 1
+    row_bytes = 4 * preset.config.hidden_dim * vectors  # they are computed in float32
+    return max(options.batch_size, min(WINDOW_BYTES // row_bytes, MAX_WINDOW_ROWS))
 
 
 def make_plan(options: EncodeOptions, settings: Settings, stdin: BinaryIO | None) -> JobPlan:
@@ -114,7 +115,13 @@ def make_plan(options: EncodeOptions, settings: Settings, stdin: BinaryIO | None
         segments=segments,
         passthrough=tuple(field.name for field in fields),
         shape=shape,
-        target=OutputTarget(path, kind, options.compression, schema),
+        target=OutputTarget(
+            path,
+            kind,
+            options.compression,
+            schema,
+            _window_rows(options, preset, shape.sequence_length),
+        ),
         rows=_total([source.rows for source in sources]),
         tokens=_total([source.token_count(options.token_column) for source in sources]),
     )

@@ -16,7 +16,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fnet_cli.constants import EMBEDDING_COLUMN
+from fnet_cli.constants import EMBEDDING_COLUMN, MAX_ROW_GROUP_BYTES
 from fnet_cli.encoding.options import Compression, FileFormat
 from fnet_cli.errors import IntegrityError, OutputError
 from fnet_cli.files import Replacement
@@ -35,12 +35,17 @@ class Sink(Protocol):
 
 @dataclass(frozen=True)
 class OutputTarget:
-    """Where and how to write. `path` is None for the standard output stream."""
+    """Where and how to write. `path` is None for the standard output stream.
+
+    `row_group_rows` is the least that a Parquet row group holds, but for the last, unless its
+    rows are large.
+    """
 
     path: Path | None
     format: FileFormat
     compression: Compression
     schema: pa.Schema
+    row_group_rows: int
 
 
 def output_path(text: str, *, overwrite: bool) -> Path:
@@ -120,7 +125,7 @@ def _output_errors(path: Path) -> Iterator[None]:
 
 
 class ParquetSink:
-    """A Parquet file; every `write` is one row group."""
+    """A Parquet file. Rows wait until they fill a row group: many tiny ones read slowly."""
 
     def __init__(self, path: Path, target: OutputTarget) -> None:
         self._path = path
@@ -135,14 +140,27 @@ class ParquetSink:
             write_statistics=others or False,
             write_page_checksum=True,
         )
+        self._row_group_rows = target.row_group_rows
+        self._waiting: list[pa.RecordBatch] = []
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Append rows as one row group."""
-        with _output_errors(self._name):
-            self._writer.write_batch(batch, row_group_size=batch.num_rows or None)
+        """Append rows."""
+        self._waiting.append(batch)
+        rows = sum(waiting.num_rows for waiting in self._waiting)
+        size = sum(waiting.nbytes for waiting in self._waiting)
+        if rows >= self._row_group_rows or size >= MAX_ROW_GROUP_BYTES:
+            self._write_row_group()
+
+    def _write_row_group(self) -> None:
+        if self._waiting:
+            table = pa.Table.from_batches(self._waiting)
+            self._waiting.clear()
+            with _output_errors(self._name):
+                self._writer.write_table(table, row_group_size=max(1, table.num_rows))
 
     def close(self) -> int:
-        """Write the footer, then count the rows in it as a reader would."""
+        """Write what waits and the footer, then count the rows in it as a reader would."""
+        self._write_row_group()
         with _output_errors(self._name):
             self._writer.close()
             return int(pq.read_metadata(self._path).num_rows)

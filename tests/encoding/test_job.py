@@ -4,82 +4,26 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from builders import write_preset
+from jobs import CONFIG, PAD, run, vectors
 from reference import fnet_forward
 
-from fnet_cli.backbone.config import BackboneConfig
 from fnet_cli.config import Settings
 from fnet_cli.encoding.job import JobContext, encode_files, estimate
 from fnet_cli.encoding.options import (
     EncodeOptions,
-    FileFormat,
     OutputDtype,
     Padding,
     Pooling,
-    Truncate,
 )
 from fnet_cli.encoding.plan import make_plan
 from fnet_cli.encoding.readers.jsonl import JsonlFile
-from fnet_cli.errors import InputDataError, IntegrityError, OutputError, UsageError
-
-CONFIG = BackboneConfig(60, 2, 32, 64, max_sequence_length=48)
-PAD = 3
-
-
-@pytest.fixture(scope="module")
-def preset(tmp_path_factory) -> Path:
-    directory = tmp_path_factory.mktemp("preset")
-    write_preset(directory, CONFIG)
-    return directory
-
-
-@pytest.fixture
-def rows() -> list[list[int]]:
-    rng = np.random.default_rng(7)
-    return [rng.integers(0, 60, rng.integers(1, 60)).tolist() for _ in range(70)]
-
-
-@pytest.fixture
-def tokens(tmp_path, rows) -> Path:
-    path = tmp_path / "tokens.parquet"
-    table = pa.table(
-        {
-            "id": [f"row {i}" for i in range(len(rows))],
-            "token_ids": pa.array(rows, pa.list_(pa.uint16())),
-            "score": pa.array([None if i % 5 == 0 else i / 2 for i in range(len(rows))]),
-            "kind": pa.array(["a", "b"] * (len(rows) // 2)).dictionary_encode(),
-        },
-        metadata={"made": "by hand"},
-    )
-    pq.write_table(table, path, row_group_size=16)
-    return path
-
-
-def run(preset: Path, inputs, output, **options):
-    """Encode and return (report, table); `stdout` and `stdin` are byte streams."""
-    context = JobContext(
-        settings=Settings(),
-        stdin=options.pop("stdin", io.BytesIO()),
-        stdout=options.pop("stdout", io.BytesIO()),
-        on_progress=options.pop("on_progress", lambda progress: None),
-    )
-    names = tuple(map(str, inputs if isinstance(inputs, list) else [inputs]))
-    made = EncodeOptions(names, str(output), **{"preset": str(preset), "pad_id": PAD, **options})
-    report = encode_files(made, context)
-    return report, None if str(output) == "-" else pq.read_table(output)
-
-
-def vectors(table: pa.Table) -> np.ndarray:
-    column = table["embedding"].combine_chunks()
-    return column.flatten().to_numpy().reshape(len(column), -1)
-
+from fnet_cli.errors import InputDataError
 
 # --- The numbers ----------------------------------------------------------------------------
 
@@ -244,6 +188,17 @@ def test_a_json_lines_file_can_be_written(preset, tokens, tmp_path):
     assert np.shape(first)[1] == 32
 
 
+def test_rows_that_trickle_in_become_one_row_group(preset, tmp_path):
+    class Trickle(io.BytesIO):
+        def read1(self, size=-1):
+            return self.readline()
+
+    lines = b"".join(b'{"token_ids": [%d]}\n' % (i % 60) for i in range(200))
+    report, table = run(preset, "-", tmp_path / "out.parquet", stdin=Trickle(lines))
+    assert report.rows_out == table.num_rows == 200
+    assert pq.read_metadata(tmp_path / "out.parquet").num_row_groups == 1
+
+
 def test_several_files_are_one_stream_of_rows(preset, tokens, tmp_path):
     _, one = run(preset, tokens, tmp_path / "one.parquet")
     _, two = run(preset, [tokens, tokens], tmp_path / "two.parquet", batch_size=7)
@@ -283,114 +238,6 @@ def test_a_file_without_rows_gives_an_output_without_rows(preset, tmp_path, name
     assert table.schema.field("embedding").type.list_size == 32
 
 
-# --- Refusals ---------------------------------------------------------------------------------
-
-
-def left_behind(directory: Path) -> set[str]:
-    return {path.name for path in directory.iterdir()} - {"tokens.parquet"}
-
-
-def test_a_bad_row_late_in_the_file_leaves_no_output(preset, rows, tmp_path):
-    path = tmp_path / "tokens.parquet"
-    pq.write_table(pa.table({"token_ids": [*rows, [999]]}), path)
-    with pytest.raises(InputDataError, match="tokens.parquet: row 70: .* id 999"):
-        run(preset, path, tmp_path / "out.parquet")
-    assert left_behind(tmp_path) == set()
-
-
-def test_an_existing_output_is_kept_unless_overwritten(preset, tokens, tmp_path):
-    output = tmp_path / "out.parquet"
-    output.write_text("precious")
-    with pytest.raises(OutputError, match="exists"):
-        run(preset, tokens, output)
-    assert output.read_text() == "precious"
-    _, table = run(preset, tokens, output, overwrite=True)
-    assert table.num_rows == 70
-
-
-def test_a_failed_overwrite_keeps_the_old_output(preset, tmp_path):
-    path = tmp_path / "tokens.parquet"
-    pq.write_table(pa.table({"token_ids": [[1], [999]]}), path)
-    (tmp_path / "out.parquet").write_text("precious")
-    with pytest.raises(InputDataError):
-        run(preset, path, tmp_path / "out.parquet", overwrite=True)
-    assert (tmp_path / "out.parquet").read_text() == "precious"
-
-
-def test_an_output_through_a_link_replaces_the_file_it_points_to(preset, tokens, tmp_path):
-    (tmp_path / "real").mkdir()
-    target = tmp_path / "real" / "out.parquet"
-    target.write_text("old")
-    (tmp_path / "link.parquet").symlink_to(target)
-    run(preset, tokens, tmp_path / "link.parquet", overwrite=True)
-    assert (tmp_path / "link.parquet").is_symlink()
-    assert pq.read_metadata(target).num_rows == 70
-
-
-def test_a_nan_is_never_written_and_its_row_is_named(tmp_path, tokens):
-    from builders import random_tensors
-
-    tensors = random_tensors(CONFIG)
-    tensors["token_embedding/embeddings"][59] = np.nan
-    directory = tmp_path / "nan"
-    directory.mkdir()
-    write_preset(directory, CONFIG, tensors)
-    path = tmp_path / "nan.parquet"
-    pq.write_table(pa.table({"token_ids": [[1, 2], [3], [4, 59]]}), path)
-    with pytest.raises(IntegrityError, match="nan.parquet: row 2: .* NaN or infinite"):
-        run(directory, path, tmp_path / "out.parquet")
-    assert not (tmp_path / "out.parquet").exists()
-
-
-@pytest.mark.parametrize(
-    ("change", "error", "message"),
-    [
-        ({"sequence_length": 49}, UsageError, "--sequence-length 49 is not in 1..48"),
-        ({"pad_id": 60}, UsageError, "--pad-id 60 is not in 0..59"),
-        ({"pad_id": None}, UsageError, "must be padded"),
-        ({"batch_size": 0}, UsageError, "--batch-size"),
-        ({"device": "tpu"}, UsageError, "there is no device 'tpu'"),
-        ({"device": "gpu:99"}, UsageError, "gpu:99 was asked for"),
-        ({"columns": ("nope",)}, InputDataError, "there is no column nope"),
-        ({"token_column": "nope"}, InputDataError, "there is no column nope"),
-        ({"token_column": "score"}, InputDataError, "column score is double, not lists"),
-        ({"segment_column": "nope"}, InputDataError, "there is no column nope"),
-        ({"truncate": Truncate.ERROR}, InputDataError, "over the sequence length of 48"),
-        ({"output": "o.xyz"}, UsageError, "o.xyz: the suffix does not tell the format"),
-        ({"output": "/dev/null", "format": FileFormat.PARQUET}, OutputError, "not a regular file"),
-        ({"output": "-", "format": FileFormat.PARQUET}, UsageError, "standard output"),
-        ({"inputs": ()}, UsageError, "there is no input"),
-        ({"inputs": ("-", "-")}, UsageError, "stands twice"),
-    ],
-)
-def test_what_cannot_work_is_refused(preset, tokens, tmp_path, change, error, message):
-    options = EncodeOptions(
-        (str(tokens),), str(tmp_path / "out.parquet"), preset=str(preset), pad_id=PAD
-    )
-    with pytest.raises(error, match=message):
-        encode_files(replace(options, **change), JobContext(Settings(), io.BytesIO(), io.BytesIO()))
-    assert left_behind(tmp_path) == set()
-
-
-def test_an_input_named_like_the_new_column_is_refused(preset, tmp_path):
-    path = tmp_path / "clash.parquet"
-    pq.write_table(pa.table({"token_ids": [[1]], "embedding": [1]}), path)
-    with pytest.raises(InputDataError, match="there is a column embedding already"):
-        run(preset, path, tmp_path / "out.parquet")
-
-
-def test_the_output_cannot_be_an_input(preset, tokens):
-    with pytest.raises(UsageError, match="is an input and the output"):
-        run(preset, tokens, tokens, overwrite=True)
-    assert pq.read_metadata(tokens).num_rows == 70
-
-
-def test_a_disk_without_room_is_noticed_before_the_work(preset, tokens, tmp_path, monkeypatch):
-    monkeypatch.setattr("fnet_cli.encoding.writer.free_bytes", lambda path: 1000)
-    with pytest.raises(OutputError, match=r"1\.0 kB free, the embeddings take 9\.0 kB"):
-        run(preset, tokens, tmp_path / "out.parquet")
-
-
 # --- Dry runs ---------------------------------------------------------------------------------
 
 
@@ -403,4 +250,4 @@ def test_an_estimate_measures_a_sample_and_writes_nothing(preset, tokens, tmp_pa
     assert plan.expected_bytes == 70 * 32 * 4
     assert sample.rows_per_second > 0
     assert sample.encode_seconds == pytest.approx(70 / sample.rows_per_second)
-    assert left_behind(tmp_path) == set()
+    assert [path.name for path in tmp_path.iterdir()] == ["tokens.parquet"]

@@ -175,6 +175,16 @@ def test_parquet_is_read_in_order_over_row_groups_with_row_numbers_from_0(tmp_pa
     assert parts[-1].where(len(parts[-1].numbers) - 1) == f"{path}: row 24"
 
 
+def test_large_rows_are_read_fewer_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("fnet_cli.encoding.readers.parquet.MAX_READ_BYTES", 50_000)
+    noise = np.random.default_rng(0).bytes(200_000)
+    blobs = [noise[i : i + 10_000] for i in range(0, 200_000, 10_000)]
+    path = parquet_file(tmp_path / "d.parquet", pa.table({"token_ids": [[1]] * 20, "blob": blobs}))
+    parts = list(ParquetSource(path).batches(["token_ids", "blob"], 1000))
+    assert max(len(rows.numbers) for rows in parts) == 4
+    assert [blob for rows in parts for blob in rows.batch.column("blob").to_pylist()] == blobs
+
+
 def test_parquet_footers_tell_rows_and_tokens_without_reading(tmp_path):
     table = pa.table({"token_ids": [[1, 2, 3], [4]], "token_ids_2": [[1], [2]]})
     source = ParquetSource(parquet_file(tmp_path / "d.parquet", table))

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fnet_cli.constants import MAX_READ_BYTES
 from fnet_cli.encoding.readers.base import RowBatch, TypeCheck
 from fnet_cli.errors import InputDataError
 
@@ -52,10 +53,14 @@ class ParquetSource:
         return ""
 
     def batches(self, columns: Sequence[str], max_rows: int) -> Iterator[RowBatch]:
-        """Yield the rows in file order; InputDataError on a damaged page, after the good rows."""
+        """Yield the rows in file order; InputDataError on a damaged page, after the good rows.
+
+        Rows that are large by the footer's account come fewer at a time.
+        """
         row = 0
+        size = min(max_rows, max(1, MAX_READ_BYTES // self._row_bytes()))
         try:
-            for batch in self._file.iter_batches(batch_size=max_rows, columns=list(columns)):
+            for batch in self._file.iter_batches(batch_size=size, columns=list(columns)):
                 numbers = np.arange(row, row + batch.num_rows)
                 yield RowBatch(batch.select(list(columns)), self.name, "row", numbers)
                 row += batch.num_rows
@@ -63,6 +68,13 @@ class ParquetSource:
             raise self._damaged(error, f" after row {row - 1}" if row else "") from error
         if row != self.rows:
             raise InputDataError(f"{self.name}: its footer states {self.rows} rows, it has {row}")
+
+    def _row_bytes(self) -> int:
+        """Return the mean size of a row in memory, all columns together."""
+        metadata = self._file.metadata
+        groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
+        total = sum(max(0, int(group.total_byte_size)) for group in groups)
+        return max(1, total // max(1, int(metadata.num_rows)))
 
     def _damaged(self, error: Exception, place: str = "") -> InputDataError:
         if isinstance(error, FileNotFoundError):
