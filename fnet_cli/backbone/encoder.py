@@ -114,7 +114,7 @@ class FNetEncoder(keras.layers.Layer):
 
     def _feed_forward(self, x: Tensor) -> Tensor:
         # As (B * S, H): only for two-dimensional products does TensorFlow fuse bias and
-        # activation into the matmul. As (B, S, H) the same takes half as long again.
+        # activation into the matmul.
         shape = ops.shape(x)
         flat = ops.reshape(x, (-1, shape[-1]))
         return ops.reshape(self._output_dense(self._intermediate_dense(flat)), shape)
