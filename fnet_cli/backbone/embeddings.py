@@ -8,6 +8,15 @@ import keras
 from keras import ops
 
 
+def check_length(length: object, limit: int) -> None:
+    """Raise ValueError for a row length over `limit`; one that is not known yet passes."""
+    if isinstance(length, int) and length > limit:
+        raise ValueError(
+            f"the input has {length} tokens a row, but this model has positions for "
+            f"{limit} (max_sequence_length); shorten the rows"
+        )
+
+
 @keras.saving.register_keras_serializable(package="fnet_cli")
 class PositionEmbedding(keras.layers.Layer):
     """The embedding of each position of its input, to be added to it: (1, S, H).
@@ -42,14 +51,9 @@ class PositionEmbedding(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """Return the first S rows of the table for `inputs` (B, S, H)."""
-        length = inputs.shape[1]
-        # Known only while tracing with a fixed length or running eagerly. A graph with an open
-        # length stops one step later, where the sum of the embeddings does not broadcast.
-        if isinstance(length, int) and length > self.sequence_length:
-            raise ValueError(
-                f"the input has {length} tokens a row, but this model has positions for "
-                f"{self.sequence_length} (max_sequence_length); shorten the rows"
-            )
+        # Known while tracing with a fixed length or running eagerly. A graph with an open length
+        # stops one step later, where the sum of the embeddings does not broadcast.
+        check_length(inputs.shape[1], self.sequence_length)
         table = ops.convert_to_tensor(self.position_embeddings)
         table = ops.cast(table, self.compute_dtype)
         return ops.expand_dims(table[: ops.shape(inputs)[1]], 0)

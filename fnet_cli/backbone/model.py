@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from fnet_cli.backbone.config import BackboneConfig
-from fnet_cli.backbone.embeddings import PositionEmbedding
+from fnet_cli.backbone.embeddings import PositionEmbedding, check_length
 from fnet_cli.backbone.encoder import FNetEncoder, gelu_approximate, normalization_dtype
 
 # Source: the original FNet code and checkpoints.
@@ -109,6 +109,30 @@ class FNetBackbone(keras.Model):
         self.dropout = dropout
         self.max_sequence_length = max_sequence_length
         self.num_segments = num_segments
+
+    # After rows of several lengths TensorFlow keeps one graph for all, in which a length is not
+    # known and its own error says little. So arrays are looked at before they go in.
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train as `keras.Model.fit` does; ValueError on rows that are too long."""
+        self._check_lengths(x)
+        return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate as `keras.Model.evaluate` does; ValueError on rows that are too long."""
+        self._check_lengths(x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Predict as `keras.Model.predict` does; ValueError on rows that are too long."""
+        self._check_lengths(x)
+        return super().predict(x, *args, **kwargs)
+
+    def _check_lengths(self, x: Any) -> None:
+        if isinstance(x, dict):
+            for array in x.values():
+                shape: Any = getattr(array, "shape", ())
+                check_length(shape[1] if len(shape) == 2 else None, self.max_sequence_length)
 
     @property
     def token_embedding(self) -> keras.layers.Layer:

@@ -165,6 +165,15 @@ def test_rows_beyond_the_last_position_are_a_clear_error(model, call):
         model(inputs) if call == "eager" else model.predict(inputs, verbose=0)
 
 
+def test_rows_that_are_too_long_are_a_clear_error_after_rows_of_several_lengths(tensors):
+    # By then TensorFlow has one graph for every length.
+    model = build(TINY, tensors)
+    for length in (3, 5, 8):
+        model.predict(random_inputs(TINY, 1, length), verbose=0)
+    with pytest.raises(ValueError, match="41 tokens"):
+        model.predict(random_inputs(TINY, 1, 41), verbose=0)
+
+
 def test_the_encoder_layer_has_kerashubs_arguments():
     layer = FNetEncoder(12, dropout=0.3, activation="gelu", layer_norm_epsilon=1e-6,
                         kernel_initializer="he_normal", bias_initializer="ones")  # fmt: skip
