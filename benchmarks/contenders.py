@@ -53,11 +53,12 @@ def _timed(work: Callable[[], np.ndarray]) -> Round:
 
 
 def prepare_engine(job: Job) -> Prepared:
-    """Prepare this project's engine on dense batches, without reading and writing."""
+    """Prepare this project's batching and engine, without reading and writing."""
     from fnet_cli.config import Settings
-    from fnet_cli.encoding.batching import Batch
+    from fnet_cli.encoding.batching import BatchShape, batches
     from fnet_cli.encoding.engine import EngineRequest, load_engine
-    from fnet_cli.encoding.options import ComputeDtype, Pooling
+    from fnet_cli.encoding.options import ComputeDtype, Padding, Pooling
+    from fnet_cli.encoding.rows import TokenRows
     from fnet_cli.presets.resolving import resolve_preset
 
     preset = resolve_preset(str(job.preset), Settings())
@@ -65,12 +66,17 @@ def prepare_engine(job: Job) -> Prepared:
         EngineRequest(preset, Pooling.POOLED, ComputeDtype.FLOAT32, "cpu", job.batch_size)
     )
     ids = _rows(job)
-    batches = []
-    for start in range(0, len(ids), job.batch_size):
-        part = ids[start : start + job.batch_size]
-        lengths = np.full(len(part), ids.shape[1], np.int32)
-        batches.append(Batch(np.arange(len(part)), part, np.zeros_like(part), lengths))
-    return lambda: _timed(lambda: np.concatenate([engine.embed(batch) for batch in batches]))
+    count, width = ids.shape
+    tokens = TokenRows(ids.reshape(-1), np.arange(count) * width, np.full(count, width))
+    shape = BatchShape(job.batch_size, Padding.MAX, width, None)
+
+    def run() -> np.ndarray:
+        pooled = np.empty((count, preset.config.hidden_dim), np.float32)
+        for batch in batches(tokens, None, shape):
+            pooled[batch.rows] = engine.embed(batch)
+        return pooled
+
+    return lambda: _timed(run)
 
 
 def prepare_job(job: Job) -> Prepared:
@@ -162,6 +168,7 @@ def serve(name: str, job: Job, connection: Connection) -> None:
         TF_CPP_MIN_LOG_LEVEL="3",
         OMP_NUM_THREADS=str(THREADS),
         TF_NUM_INTRAOP_THREADS=str(THREADS),
+        TF_NUM_INTEROP_THREADS=str(THREADS),
     )
     answer: Any
     try:

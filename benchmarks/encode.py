@@ -68,10 +68,13 @@ def start(names: list[str], job: Job) -> dict[str, Connection]:
 
 
 def race(ready: dict[str, Connection], rounds: int) -> dict[str, list[Round]]:
-    """Let the contenders take turns; only one works at a time."""
+    """Let the contenders take turns; only one works at a time.
+
+    Every other round runs backwards, so that none always works after the same one.
+    """
     results: dict[str, list[Round]] = {name: [] for name in ready}
-    for _ in range(rounds):
-        for name, connection in ready.items():
+    for number in range(rounds):
+        for name, connection in list(ready.items())[:: -1 if number % 2 else 1]:
             connection.send("go")
             results[name].append(connection.recv())
     for connection in ready.values():
@@ -81,7 +84,8 @@ def race(ready: dict[str, Connection], rounds: int) -> dict[str, list[Round]]:
 
 def summarise(results: dict[str, list[Round]], rows: int, tokens: int) -> list[dict[str, object]]:
     """Return a line a contender: rates by the median round, and how it compares with ours."""
-    medians = {name: statistics.median(r.seconds for r in rs) for name, rs in results.items()}
+    times = {name: [r.seconds for r in rs] for name, rs in results.items()}
+    medians = {name: statistics.median(seconds) for name, seconds in times.items()}
     reference = results["fnet engine"][0].pooled
     return [
         {
@@ -90,6 +94,7 @@ def summarise(results: dict[str, list[Round]], rows: int, tokens: int) -> list[d
             "tokens_per_second": round(rows * tokens / seconds),
             "engine_is_faster_by": round(seconds / medians["fnet engine"], 3),
             "encode_is_faster_by": round(seconds / medians["fnet encode"], 3),
+            "spread": round(max(times[name]) / min(times[name]), 2),
             "max_difference": float(np.abs(results[name][0].pooled - reference).max()),
         }
         for name, seconds in medians.items()

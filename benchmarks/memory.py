@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -16,17 +17,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fnet_cli.config import Settings
+from fnet_cli.errors import PresetError
+from fnet_cli.presets.resolving import resolve_preset
+
 CHUNK_ROWS = 10_000
 
 
-def write_rows(path: Path, rows: int, tokens: int) -> None:
+def write_rows(path: Path, rows: int, tokens: int, vocabulary_size: int) -> None:
     """Write seeded token rows of one length, a row group for every chunk."""
     rng = np.random.default_rng(0)
     schema = pa.schema([("token_ids", pa.list_(pa.int32()))])
     with pq.ParquetWriter(path, schema) as writer:
         for start in range(0, rows, CHUNK_ROWS):
             count = min(CHUNK_ROWS, rows - start)
-            ids = rng.integers(0, 8000, (count, tokens), dtype=np.int32)
+            ids = rng.integers(0, vocabulary_size, (count, tokens), dtype=np.int32)
             writer.write_table(pa.table({"token_ids": list(ids)}, schema=schema))
 
 
@@ -40,6 +45,9 @@ def peak_megabytes(path: Path, preset: str) -> float:
     _, status, usage = os.wait4(process.pid, 0)
     if os.waitstatus_to_exitcode(status):
         raise SystemExit(f"failed: {' '.join(command)}")
+    # A child's count starts at what its parent held when it was started.
+    if usage.ru_maxrss <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
+        raise SystemExit("this process is larger than the encode that it measures")
     return usage.ru_maxrss * 1024 / 1e6  # Linux counts in KiB
 
 
@@ -50,11 +58,16 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument("--preset", default="f_net_mini_en")
     arguments = parser.parse_args()
+    try:
+        vocabulary_size = resolve_preset(arguments.preset, Settings()).config.vocabulary_size
+    except PresetError as error:
+        print(f"skipped: {error}")
+        return
     first = 0.0
     with tempfile.TemporaryDirectory() as directory:
         for rows in arguments.rows:
             path = Path(directory) / "tokens.parquet"
-            write_rows(path, rows, arguments.tokens)
+            write_rows(path, rows, arguments.tokens, vocabulary_size)
             peak = peak_megabytes(path, arguments.preset)
             first = first or peak
             print(f"{rows:>10,} rows  {peak:8.0f} MB  {peak / first:.3f}", flush=True)

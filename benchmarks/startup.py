@@ -35,6 +35,7 @@ def main() -> None:
     for _ in range(runs):  # interleaved, so that a noisy moment hits all alike
         for name, command in commands.items():
             times[name].append(seconds_of(command))
+    print(f"median of {runs} runs; the limit for fnet is {LIMIT_SECONDS} s")
     for name, values in times.items():
         median = statistics.median(values)
         verdict = "" if median <= LIMIT_SECONDS else f"  over the limit of {LIMIT_SECONDS} s"

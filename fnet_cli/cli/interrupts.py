@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_CLEAN_UP_SECONDS = 2.0
 _asked = False
+_asked_at = float("-inf")
 
 
 def install_handlers() -> None:
-    """Let each signal raise KeyboardInterrupt; one that is ignored, as by nohup, stays so."""
+    """Let a signal raise KeyboardInterrupt; one that is ignored, as by nohup, stays so."""
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
@@ -26,7 +31,23 @@ def stop_if_asked() -> None:
         raise KeyboardInterrupt
 
 
+@contextmanager
+def signals_first() -> Iterator[None]:
+    """Raise KeyboardInterrupt in place of an error that came after a signal.
+
+    A native module that a signal interrupts while it is imported ends in an ImportError.
+    """
+    try:
+        yield
+    except Exception:
+        stop_if_asked()
+        raise
+
+
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    global _asked
-    _asked = True
-    raise KeyboardInterrupt
+    global _asked, _asked_at
+    before, _asked, _asked_at = _asked_at, True, time.monotonic()
+    # A second Ctrl-C right after the first would interrupt the clean-up; a later one means that
+    # the first was swallowed, and must get through.
+    if _asked_at - before > _CLEAN_UP_SECONDS:
+        raise KeyboardInterrupt

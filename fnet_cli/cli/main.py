@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import select
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from fnet_cli.cli.interrupts import install_handlers
+from fnet_cli.cli.interrupts import install_handlers, signals_first
 from fnet_cli.cli.streams import style_of
 from fnet_cli.errors import ExitCode, FnetError
 
@@ -22,6 +23,7 @@ _RED, _DIM, _RESET = "\x1b[1;31m", "\x1b[2m", "\x1b[0m"
 def entry_point() -> NoReturn:
     """Run `fnet` with the process's arguments and end with the documented exit code."""
     _open_missing_streams()
+    _print_any_name()
     install_handlers()
     code = main(sys.argv[1:])
     # Native threads of TensorFlow can crash while the interpreter is torn down, long after
@@ -39,24 +41,12 @@ def main(arguments: Sequence[str]) -> int:
     """
     _calm_typer()
     stdout = _duplicate_stdout()
-    from typer.exceptions import TyperException
-    from typer.main import get_command
-
-    from fnet_cli.cli.app import app
-
     try:
-        # Not standalone: Typer would draw a box around a usage error, several lines in a log.
-        ended = get_command(app).main(args=list(arguments), prog_name="fnet", standalone_mode=False)
-        code = ended if isinstance(ended, int) else 0
+        with signals_first():
+            code = _run(arguments)
     except FnetError as error:
         _render(str(error), error.hint)
         code = error.exit_code
-    except TyperException as error:
-        command = getattr(getattr(error, "ctx", None), "command_path", "fnet")
-        # Without a message, Typer has just printed the help that was missing.
-        if error.format_message():
-            _render(error.format_message(), f"{command} --help tells more")
-        code = ExitCode.USAGE
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         # Typer and rich end with 1 when the reader of a pipe has gone. That is how `| head`
@@ -72,12 +62,38 @@ def main(arguments: Sequence[str]) -> int:
     return int(_settle_stdout() or code)
 
 
+def _run(arguments: Sequence[str]) -> int:
+    """Run the command and return its exit code; a wrong command line is one line and 2."""
+    # Here, not in `main`: a signal may come while they are imported.
+    from typer.exceptions import TyperException
+    from typer.main import get_command
+
+    from fnet_cli.cli.app import app
+
+    try:
+        # Not standalone: Typer would draw a box around a usage error, several lines in a log.
+        ended = get_command(app).main(args=list(arguments), prog_name="fnet", standalone_mode=False)
+    except TyperException as error:
+        command = getattr(getattr(error, "ctx", None), "command_path", "fnet")
+        # Without a message, Typer has just printed the help that was missing.
+        if error.format_message():
+            _render(error.format_message(), f"{command} --help tells more")
+        return ExitCode.USAGE
+    return ended if isinstance(ended, int) else ExitCode.DONE
+
+
 def _open_missing_streams() -> None:
     """Give a program started without some of its streams, as daemons do, empty ones instead."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             # Open for the life of the process.
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+
+
+def _print_any_name() -> None:
+    """Escape what standard output cannot encode: a file's name may be no text in any encoding."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error does
 
 
 def _render(message: str, hint: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 FNET = [sys.executable, "-m", "fnet_cli"]
+SCRIPT = [str(Path(sys.executable).with_name("fnet"))]
 _DROPPED = ("NO_COLOR", "FORCE_COLOR", "TERM", "FNET_PRESET", "KERAS_BACKEND", "COLUMNS")
 
 

@@ -11,9 +11,7 @@ from builders import write_preset
 from running import run_fnet, run_once, run_shell
 
 from fnet_cli.cli.main import main
-from fnet_cli.cli.progress import _Lines, describe, shown_progress
 from fnet_cli.constants import __version__
-from fnet_cli.encoding.report import Progress
 
 EXAMPLE = Path(__file__).parents[2] / "docs/examples/sentences.parquet"
 LINE = '{"token_ids": [4, 9, 5], "id": 7}\n'
@@ -120,6 +118,14 @@ def test_a_pipe_carries_json_lines_and_nothing_else():
     assert where == "fnet: wrote standard output"
 
 
+def test_quiet_silences_standard_error_and_not_the_record(tmp_path):
+    (tmp_path / "empty.jsonl").write_text("")  # no rows: nothing is loaded
+    ran = run_fnet("encode", "empty.jsonl", "-o", "o.parquet", "--quiet", "--json", cwd=tmp_path)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    record = json.loads(ran.stdout)
+    assert (record["rows_in"], record["rows_out"], record["output"]) == (0, 0, "o.parquet")
+
+
 def test_rows_and_record_cannot_share_standard_output():
     ran = run_fnet("encode", EXAMPLE, "-o", "-", "--json")
     assert (ran.returncode, ran.stdout) == (2, "")
@@ -179,35 +185,3 @@ def test_a_dry_run_of_standard_input_is_refused():
     ran = run_fnet("encode", "-", "-o", "o.parquet", "--dry-run", stdin=LINE)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "would use up the rows on standard input" in ran.stderr
-
-
-# --- Progress ---------------------------------------------------------------------------------
-
-
-def test_progress_tells_rows_rates_and_the_time_left():
-    assert describe(Progress(500, 10_000, 10.0, 2000)) == (
-        "500 of 2,000 rows (25%), 50 rows/s, 1,000 tokens/s, 30s left"
-    )
-    assert describe(Progress(500, 10_000, 10.0, None)) == "500 rows, 50 rows/s, 1,000 tokens/s"
-
-
-def test_without_a_terminal_progress_is_a_line_every_few_seconds(capsys):
-    lines = _Lines()
-    for second in range(13):
-        lines(Progress(10 * second, 100 * second, float(second), 1000))
-    shown = capsys.readouterr().err.splitlines()
-    assert [line.split()[1] for line in shown] == ["50", "100"]
-    assert all(line.startswith("fnet: ") for line in shown)
-
-
-def test_quiet_and_a_log_file_get_their_own_progress(capsys):
-    late = Progress(10, 100, 60.0, 1000)
-    with shown_progress(quiet=True) as tell:
-        tell(late)
-    assert capsys.readouterr() == ("", "")
-    with shown_progress(quiet=False) as tell:
-        tell(late)
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert shown.err.startswith("fnet: 10 of 1,000 rows (1%), ")
-    assert "\x1b" not in shown.err

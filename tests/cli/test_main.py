@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from running import FNET, clean_env, run_fnet, run_shell
+from running import FNET, SCRIPT, clean_env, run_fnet, run_shell
 
 from fnet_cli.constants import __version__
 
@@ -45,6 +45,17 @@ def test_usage_errors_are_one_line_and_a_hint(arguments, message, command):
     assert hint == f"fnet: hint: {command} --help tells more"
 
 
+def test_an_expected_error_is_one_line_and_a_hint_whatever_the_name_holds():
+    error, hint = run_fnet("summary", "two\nlines").stderr.splitlines()
+    assert error == "fnet: error: there is no preset named two lines"
+    assert hint.startswith("fnet: hint: give one of f_net_mini_en, ")
+
+
+def test_an_error_that_nobody_reads_keeps_its_exit_code():
+    ran = run_shell("fnet summary nope 2>&-")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (4, "", "")
+
+
 def test_without_arguments_the_help_is_shown():
     ran = run_fnet()
     assert ran.returncode == 2
@@ -53,9 +64,8 @@ def test_without_arguments_the_help_is_shown():
 
 def test_the_version_is_printed_by_both_ways_to_start():
     assert run_fnet("--version").stdout == f"fnet {__version__}\n"
-    script = Path(sys.executable).with_name("fnet")
     ran = subprocess.run(
-        [script, "--version"], env=clean_env(), capture_output=True, text=True, timeout=60
+        [*SCRIPT, "--version"], env=clean_env(), capture_output=True, text=True, timeout=60
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"fnet {__version__}\n", "")
 
@@ -110,12 +120,12 @@ def test_a_full_disk_under_standard_output_is_one_line_and_7(command):
 
 
 @contextmanager
-def long_job(directory: Path) -> Iterator[subprocess.Popen[str]]:
+def long_job(program: list[str], directory: Path) -> Iterator[subprocess.Popen[str]]:
     """Start a job of many seconds, which writes a row group every fraction of one."""
     pq.write_table(pa.table({"token_ids": [[4] * 100] * 10_000}), directory / "tokens.parquet")
     options = ["--pooling", "tokens", "--padding", "none", "--compression", "none"]
     process = subprocess.Popen(
-        [*FNET, "encode", "tokens.parquet", "-o", "out.parquet", *options],
+        [*program, "encode", "tokens.parquet", "-o", "out.parquet", *options],
         cwd=directory,
         env=clean_env(),
         stderr=subprocess.PIPE,
@@ -140,17 +150,17 @@ def wait_for_temporary_file(process: subprocess.Popen[str], directory: Path, siz
 
 
 @pytest.mark.parametrize(
-    ("number", "size"),
+    ("program", "number", "size"),
     [
-        pytest.param(signal.SIGINT, 0, id="int-starting"),
-        pytest.param(signal.SIGTERM, 0, id="term-starting"),
-        pytest.param(signal.SIGHUP, 0, id="hup-starting"),
-        pytest.param(signal.SIGINT, 1_000_000, id="int-working"),
-        pytest.param(signal.SIGTERM, 1_000_000, id="term-working"),
+        pytest.param(FNET, signal.SIGINT, 0, id="int-starting"),
+        pytest.param(SCRIPT, signal.SIGTERM, 0, id="script-term-starting"),
+        pytest.param(FNET, signal.SIGHUP, 0, id="hup-starting"),
+        pytest.param(SCRIPT, signal.SIGINT, 1_000_000, id="script-int-working"),
+        pytest.param(FNET, signal.SIGTERM, 1_000_000, id="term-working"),
     ],
 )
-def test_a_signal_ends_a_job_with_130_and_leaves_nothing(tmp_path, number, size):
-    with long_job(tmp_path) as process:
+def test_a_signal_ends_a_job_with_130_and_leaves_nothing(tmp_path, program, number, size):
+    with long_job(program, tmp_path) as process:
         wait_for_temporary_file(process, tmp_path, size)
         os.kill(process.pid, number)
         _, shown = process.communicate(timeout=60)

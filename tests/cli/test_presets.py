@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from builders import TINY, add_vocabulary, vocabulary, write_preset
@@ -49,6 +50,16 @@ def test_directories_are_listed_and_invalid_ones_say_why(tmp_path):
 def test_a_default_preset_that_is_a_directory_is_listed(tmp_path):
     write_preset(tmp_path)
     assert str(tmp_path) in listed(env={"FNET_PRESET": str(tmp_path)})
+
+
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
+@pytest.mark.parametrize("kind", ["tsv", "table", "json", "markdown"])
+def test_a_name_that_cannot_be_encoded_is_escaped(tmp_path, kind, encoding):
+    write_preset(tmp_path / os.fsdecode(b"caf\xe9"))
+    env = {"PYTHONIOENCODING": encoding}
+    ran = run_fnet("presets", "list", tmp_path, "--format", kind, env=env)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "caf\\udce9" in ran.stdout
 
 
 def test_a_missing_directory_is_an_error(tmp_path):
@@ -112,3 +123,28 @@ def test_inspect_of_a_broken_preset_in_a_pipe_still_prints_facts_one_a_line(tmp_
 def test_inspect_of_an_unknown_name_ends_with_4_and_prints_nothing():
     ran = run_fnet("presets", "inspect", "nope", "--json")
     assert (ran.returncode, ran.stdout) == (4, "")
+
+
+# --- Convert ----------------------------------------------------------------------------------
+
+
+def test_convert_writes_the_other_format_and_says_where(tmp_path):
+    write_preset(tmp_path / "ours")
+    ran = run_fnet("presets", "convert", "./ours", "new", "--to", "transformers", cwd=tmp_path)
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert ran.stderr == "fnet: wrote new in the format of transformers\n"
+    rows = listed(tmp_path / "new")
+    assert rows[str(tmp_path / "new")]["parameters"] == parameter_count(TINY)
+
+
+def test_convert_refuses_a_directory_that_exists_with_7(tmp_path):
+    write_preset(tmp_path / "ours")
+    ran = run_fnet("presets", "convert", "./ours", "ours", "--to", "transformers", cwd=tmp_path)
+    assert (ran.returncode, ran.stdout) == (7, "")
+    assert ran.stderr.startswith("fnet: error: ours exists\n")
+
+
+def test_convert_of_an_unknown_preset_ends_with_4_and_writes_nothing(tmp_path):
+    ran = run_fnet("presets", "convert", "nope", "new", "--to", "keras", cwd=tmp_path)
+    assert (ran.returncode, ran.stdout) == (4, "")
+    assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from running import FNET, clean_env, run_fnet
 
-from fnet_cli.cli.streams import StreamStyle, style_of
+from fnet_cli.cli.streams import StreamStyle, native_noise_held, style_of
 
 PLAIN = StreamStyle(terminal=False, color=False, animation=False)
 FULL = StreamStyle(terminal=True, color=True, animation=True)
@@ -101,3 +101,32 @@ def test_a_dumb_terminal_gets_no_escape_codes():
 def test_errors_are_coloured_where_only_standard_error_is_a_terminal():
     assert "\x1b[1;31merror:" in on_a_terminal("summary", "nope", stderr_only=True)
     assert "\x1b" not in on_a_terminal("summary", "nope", stderr_only=True, NO_COLOR="1")
+
+
+# --- What native libraries write ----------------------------------------------------------------
+
+
+@native_noise_held()
+def noisy(text: bytes, error: BaseException | None = None) -> None:
+    """Write as native code does, past `sys.stderr`, and fail if asked."""
+    os.write(2, text)
+    if error is not None:
+        raise error
+
+
+def test_native_noise_is_dropped_where_all_goes_well(capfd):
+    noisy(b"greetings\n")
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "after\n"
+
+
+def test_native_noise_is_shown_where_it_may_say_why_something_failed(capfd):
+    with pytest.raises(RuntimeError):
+        noisy(b"no driver\n", RuntimeError())
+    assert capfd.readouterr().err == "no driver\n"
+
+
+def test_native_noise_is_dropped_where_the_user_interrupts(capfd):
+    with pytest.raises(KeyboardInterrupt):
+        noisy(b"greetings\n", KeyboardInterrupt())
+    assert capfd.readouterr().err == ""

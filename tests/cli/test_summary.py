@@ -51,6 +51,19 @@ def test_json_is_one_document_with_rows_and_total():
     assert [row["name"] for row in document["rows"]][:2] == ["embeddings", "f_net_layer_0"]
 
 
+def test_json_without_a_preset_lists_them_all():
+    document = json.loads(run_fnet("summary", "--format", "json").stdout)
+    counts = {row["name"]: row["parameters"] for row in document["presets"]}
+    assert PUBLISHED.items() <= counts.items()
+
+
+@pytest.mark.parametrize("by", ["layer", "block", "total"])
+@pytest.mark.parametrize("kind", ["table", "markdown"])
+def test_people_are_shown_the_same_total_in_every_grouping(kind, by):
+    lines = run_fnet("summary", "f_net_base_en", "--format", kind, "--by", by).stdout.split("\n")
+    assert sum("82,861,056" in line for line in lines) == 1
+
+
 def test_markdown_is_a_table():
     lines = run_fnet("summary", "f_net_base_en", "--format", "markdown").stdout.splitlines()
     assert lines[0].startswith("| Name |")
