@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fnet_cli.cli.interrupts import signals_first, stop_if_asked
+from fnet_cli.cli.interrupts import signals_held, stop_if_asked
 from fnet_cli.config import Settings
 from fnet_cli.constants import DEFAULT_BATCH_SIZE, SEGMENT_COLUMN, TOKEN_COLUMN
 from fnet_cli.encoding.options import (
@@ -199,10 +199,8 @@ def quiet_load_engine(request: EngineRequest) -> Engine:
     from fnet_cli.encoding.engine import load_engine
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with native_noise_held(), signals_first():
-        engine = load_engine(request)
-    stop_if_asked()
-    return engine
+    with native_noise_held(), signals_held():
+        return load_engine(request)
 
 
 def closing_lines(report: EncodeReport) -> list[str]:

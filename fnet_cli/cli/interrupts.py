@@ -12,6 +12,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CLEAN_UP_SECONDS = 2.0
 _asked = False
 _asked_at = float("-inf")
+_held = False
 
 
 def install_handlers() -> None:
@@ -27,15 +28,33 @@ def stop_if_asked() -> None:
     Frameworks try one thing and then another while they are imported, under an `except` that
     catches all; a signal in such a moment would be forgotten.
     """
+    global _asked_at
     if _asked:
+        _asked_at = time.monotonic()  # the clean-up starts here
         raise KeyboardInterrupt
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Let a signal wait for the end of the body, which then raises KeyboardInterrupt.
+
+    A native module that is interrupted while it is imported may crash the process, and a crash
+    leaves temporary files behind.
+    """
+    global _held
+    _held = True
+    try:
+        yield
+    finally:
+        _held = False
+        stop_if_asked()
 
 
 @contextmanager
 def signals_first() -> Iterator[None]:
     """Raise KeyboardInterrupt in place of an error that came after a signal.
 
-    A native module that a signal interrupts while it is imported ends in an ImportError.
+    A native module that is interrupted while it is imported may make an ImportError of it.
     """
     try:
         yield
@@ -49,5 +68,5 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     before, _asked, _asked_at = _asked_at, True, time.monotonic()
     # A second Ctrl-C right after the first would interrupt the clean-up; a later one means that
     # the first was swallowed, and must get through.
-    if _asked_at - before > _CLEAN_UP_SECONDS:
+    if not _held and _asked_at - before > _CLEAN_UP_SECONDS:
         raise KeyboardInterrupt

@@ -25,16 +25,16 @@ try:
 except KeyboardInterrupt:
     print("stopped")
 """
-# Stands for a native module: a signal while it is imported becomes an ImportError.
-NATIVE_IMPORT = """
+# Stands for the import of native modules, which a signal must not interrupt.
+LOADING = """
 import os, signal, sys
+from pathlib import Path
 from fnet_cli.encoding import engine
 def load_engine(request):
     os.write(2, b"greetings from native code\\n")
-    try:
-        os.kill(os.getpid(), signal.SIGTERM)
-    except KeyboardInterrupt as error:
-        raise ImportError("initialization failed") from error
+    os.kill(os.getpid(), signal.SIGTERM)
+    Path("loaded").touch()
+    {end}
 engine.load_engine = load_engine
 from fnet_cli.cli.main import entry_point
 sys.argv = ["fnet", "encode", "tokens.jsonl", "-o", "out.jsonl"]
@@ -87,15 +87,25 @@ def test_an_ignored_signal_stays_ignored():
     assert ran.stdout == "alive\n"
 
 
-def test_a_second_signal_does_not_interrupt_the_clean_up_after_the_first():
+FIRST = "os.kill(os.getpid(), signal.SIGINT)"
+FIRST_WHILE_HELD = "with interrupts.signals_held(): os.kill(os.getpid(), signal.SIGINT); sleep(0.4)"
+
+
+@pytest.mark.parametrize("first", [FIRST, FIRST_WHILE_HELD], ids=["at-once", "held"])
+@pytest.mark.parametrize(
+    ("wait", "shown"), [(0, "cleaned up\n"), (0.4, "")], ids=["at-once", "later"]
+)
+def test_a_second_signal_interrupts_no_clean_up_and_gets_through_later(first, wait, shown):
     ran = run_python(
         "import os, signal\n"
-        "from fnet_cli.cli.interrupts import install_handlers\n"
-        "install_handlers()\n"
-        "try: os.kill(os.getpid(), signal.SIGINT)\n"
-        "finally: os.kill(os.getpid(), signal.SIGTERM); print('cleaned up')\n"
+        "from time import sleep\n"
+        "from fnet_cli.cli import interrupts\n"
+        "interrupts._CLEAN_UP_SECONDS = 0.3\n"
+        "interrupts.install_handlers()\n"
+        f"try:\n    {first}\n"
+        f"finally: sleep({wait}); os.kill(os.getpid(), signal.SIGTERM); print('cleaned up')\n"
     )
-    assert ran.stdout == "cleaned up\n"
+    assert ran.stdout == shown
 
 
 def test_an_error_after_a_signal_becomes_the_interruption(asked):
@@ -103,16 +113,29 @@ def test_an_error_after_a_signal_becomes_the_interruption(asked):
         raise ImportError("initialization failed")
 
 
+def test_a_signal_waits_for_the_end_of_what_holds_it():
+    ran = run_python(
+        "import os, signal\n"
+        "from fnet_cli.cli.interrupts import install_handlers, signals_held\n"
+        "install_handlers()\n"
+        "try:\n"
+        "    with signals_held(): os.kill(os.getpid(), signal.SIGINT); print('whole')\n"
+        "except KeyboardInterrupt: print('stopped')\n"
+    )
+    assert ran.stdout.split() == ["whole", "stopped"]
+
+
 def test_an_error_without_a_signal_passes():
     with pytest.raises(ImportError, match="no such"), interrupts.signals_first():
         raise ImportError("no such module")
 
 
-def test_a_signal_in_a_native_import_ends_with_130_and_no_noise(tmp_path):
+@pytest.mark.parametrize("end", ["return None", "raise ImportError('initialization failed')"])
+def test_a_signal_while_the_model_is_loaded_waits_for_its_end(tmp_path, end):
     (tmp_path / "tokens.jsonl").write_text('{"token_ids": [4]}\n')
-    ran = run_python(NATIVE_IMPORT, cwd=tmp_path)
+    ran = run_python(LOADING.format(end=end), cwd=tmp_path)
     assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", STOPPED)
-    assert [path.name for path in tmp_path.iterdir()] == ["tokens.jsonl"]
+    assert {path.name for path in tmp_path.iterdir()} == {"tokens.jsonl", "loaded"}
 
 
 @pytest.mark.parametrize("name", ["typer.main", "fnet_cli.cli.app", "fnet_cli.cli.summary"])
