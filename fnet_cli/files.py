@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,18 +12,21 @@ from pathlib import Path
 class Replacement:
     """A temporary file beside `path` that becomes `path` in one step, or goes without a trace.
 
-    Raises OSError on creation and on `publish`.
+    The file exists from `create` on, so that an owner can stand ready to `discard` it before: a
+    signal may come at any line. Raises OSError on `create` and `publish`.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        os.close(handle)
-        self.temporary = Path(name)
+        self.temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+
+    def create(self) -> None:
+        """Make the temporary file; FileExistsError where its random name is taken."""
+        self.temporary.touch(mode=0o600, exist_ok=False)
 
     def publish(self) -> None:
         """Put the file under its name: its bytes are on the disk first, then the name is."""
-        self.temporary.chmod(0o666 & ~_umask())  # mkstemp's 0600 is for secrets
+        self.temporary.chmod(0o666 & ~_umask())  # until now it was nobody else's to read
         _sync(self.temporary)
         self.temporary.replace(self._path)
         _sync(self._path.parent)
@@ -38,6 +41,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary file that is published as `path` where the body ends without an error."""
     replacement = Replacement(path)
     try:
+        replacement.create()
         yield replacement.temporary
         replacement.publish()
     finally:

@@ -93,11 +93,11 @@ def open_sink(target: OutputTarget, stdout: BinaryIO | None) -> Iterator[Sink]:
     if target.path is None:
         yield JsonlSink(stdout or sys.stdout.buffer)
         return
-    with _output_errors(target.path):
-        replacement = Replacement(target.path)
+    replacement = Replacement(target.path)
     sink: ParquetSink | JsonlFileSink | None = None
     try:
         with _output_errors(target.path):
+            replacement.create()
             opener = JsonlFileSink if target.format is FileFormat.JSONL else ParquetSink
             sink = opener(replacement.temporary, target)
         yield sink
