@@ -60,8 +60,11 @@ def write_config(
     (directory / METADATA_FILE).write_text(json.dumps(metadata))
 
 
-def vocabulary(pieces: Sequence[str] = ("[CLS]", "[SEP]", "[MASK]"), **ids: int) -> bytes:
-    """Train a tiny sentencepiece model with these special pieces; `ids` place pad_id and such."""
+def vocabulary(pieces: Sequence[str] = ("[CLS]", "[SEP]", "[MASK]"), **options: Any) -> bytes:
+    """Train a tiny sentencepiece model with these special pieces; `options` are the trainer's.
+
+    Ids are placed by pad_id, unk_id, bos_id and eos_id, their pieces named by bos_piece and such.
+    """
     import sentencepiece
 
     model = io.BytesIO()
@@ -74,7 +77,7 @@ def vocabulary(pieces: Sequence[str] = ("[CLS]", "[SEP]", "[MASK]"), **ids: int)
         unk_piece="<unk>",
         control_symbols=list(pieces),
         minloglevel=2,
-        **{"unk_id": 0, "bos_id": 1, "eos_id": 2, "pad_id": 3, **ids},
+        **{"unk_id": 0, "bos_id": 1, "eos_id": 2, "pad_id": 3, **options},
     )
     return model.getvalue()
 

@@ -36,7 +36,7 @@ def random_inputs(config: BackboneConfig, batch: int, length: int, seed: int = 0
 def outputs_of(model: FNetBackbone, inputs) -> tuple[np.ndarray, np.ndarray]:
     made = model(inputs, training=False)
     return tuple(
-        keras.ops.convert_to_numpy(keras.ops.cast(made[name], "float32"))
+        keras.ops.convert_to_numpy(keras.ops.cast(made[name], "float64"))
         for name in ("sequence_output", "pooled_output")
     )
 
@@ -62,7 +62,7 @@ def model(tensors):
 
 def test_base_width_equals_the_float64_reference():
     weights = random_tensors(BASE)
-    inputs = random_inputs(BASE, 1, 512)
+    inputs = random_inputs(BASE, 2, 512)
     assert max(errors_to_reference(build(BASE, weights), weights, BASE, inputs)) <= 2e-5
 
 
@@ -95,6 +95,7 @@ def test_odd_hidden_sizes_equal_the_float64_reference(hidden, length):
 @pytest.mark.parametrize(
     ("dtype", "output", "limit"),
     [
+        ("float64", "float64", 1e-10),
         ("float32", "float32", 2e-5),
         ("bfloat16", "bfloat16", 0.1),
         ("mixed_bfloat16", "bfloat16", 0.1),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -25,6 +27,11 @@ def keras_hub():
     return peer("keras_hub")
 
 
+def assert_equal_weights(ours, theirs) -> None:
+    for a, b in zip(ours.trainable_weights, theirs.trainable_weights, strict=True):
+        assert np.array_equal(np.asarray(a, "f4"), np.asarray(b, "f4")), a.path
+
+
 @pytest.mark.parametrize("length", [1, 17, 40])
 def test_a_preset_saved_by_kerashub_loads_here_with_equal_outputs(keras_hub, tmp_path, length):
     theirs = keras_hub.models.FNetBackbone(**TINY.to_dict())
@@ -34,12 +41,12 @@ def test_a_preset_saved_by_kerashub_loads_here_with_equal_outputs(keras_hub, tmp
     assert largest_difference(ours(inputs), theirs(inputs)) <= 2e-5
 
 
-def test_a_sharded_preset_saved_by_kerashub_loads_here(keras_hub, tmp_path):
-    theirs = keras_hub.models.FNetBackbone(**TINY.to_dict())
-    theirs.save_to_preset(str(tmp_path), max_shard_size=3e-5)
-    assert (tmp_path / "model.weights.json").exists()
-    inputs = random_inputs(TINY, 2, 9)
-    assert largest_difference(FNetBackbone.from_preset(tmp_path)(inputs), theirs(inputs)) <= 2e-5
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_sharded_preset_saved_by_kerashub_loads_here_bit_for_bit(keras_hub, tmp_path, dtype):
+    theirs = keras_hub.models.FNetBackbone(**TINY.to_dict(), dtype=dtype)
+    theirs.save_to_preset(str(tmp_path), max_shard_size=1.5e-5)
+    assert len(list(tmp_path.glob("model_*.weights.h5"))) > 1
+    assert_equal_weights(FNetBackbone.from_preset(tmp_path, dtype=dtype), theirs)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "mixed_bfloat16"])
@@ -49,8 +56,7 @@ def test_a_half_precision_preset_saved_by_kerashub_loads_here_bit_for_bit(
     theirs = keras_hub.models.FNetBackbone(**TINY.to_dict(), dtype=dtype)
     theirs.save_to_preset(str(tmp_path))
     ours = FNetBackbone.from_preset(tmp_path, dtype=dtype)
-    for a, b in zip(ours.trainable_weights, theirs.trainable_weights, strict=True):
-        assert np.array_equal(np.asarray(a, "f4"), np.asarray(b, "f4")), a.path
+    assert_equal_weights(ours, theirs)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "mixed_float16"])
@@ -85,6 +91,16 @@ def test_the_bundled_preset_and_its_tokenizer_load_in_kerashub(keras_hub):
     )  # fmt: skip
 
 
+def test_the_bundled_preprocessor_packs_to_the_models_length(keras_hub):
+    directory = resolve_preset("f_net_mini_en", Settings()).directory
+    packer = keras_hub.models.FNetTextClassifierPreprocessor.from_preset(str(directory))
+    packed = packer(["the quick brown fox"])
+    special = read_special_ids(directory / VOCABULARY_FILE)
+    assert packed["token_ids"].shape == packed["segment_ids"].shape == (1, 512)
+    assert int(packed["token_ids"][0, 0]) == special.cls
+    assert int(packed["token_ids"][0, -1]) == special.pad
+
+
 def test_the_encoder_layer_gives_equal_outputs(keras_hub):
     arguments = {"intermediate_dim": 24, "activation": "gelu", "layer_norm_epsilon": 1e-6}
     ours, theirs = FNetEncoder(**arguments), keras_hub.layers.FNetEncoder(**arguments)
@@ -93,6 +109,15 @@ def test_the_encoder_layer_gives_equal_outputs(keras_hub):
     ours.set_weights(theirs.get_weights())
     difference = keras.ops.max(keras.ops.abs(ours(x) - theirs(x)))
     assert float(difference) <= 2e-5
+
+
+def arguments_of(cls: type) -> dict[str, object]:
+    return {name: p.default for name, p in inspect.signature(cls.__init__).parameters.items()}
+
+
+def test_constructors_have_kerashubs_arguments_and_defaults(keras_hub):
+    assert arguments_of(FNetBackbone) == arguments_of(keras_hub.models.FNetBackbone)
+    assert arguments_of(FNetEncoder) == arguments_of(keras_hub.layers.FNetEncoder)
 
 
 def test_the_presets_table_has_kerashubs_entries(keras_hub):

@@ -23,7 +23,9 @@ def outputs(model: FNetBackbone) -> np.ndarray:
     return np.asarray(model(INPUTS)["sequence_output"]).astype("f4")
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "mixed_bfloat16", "float64"])
+@pytest.mark.parametrize(
+    "dtype", ["float32", "bfloat16", "float16", "mixed_bfloat16", "mixed_float16", "float64"]
+)
 def test_a_saved_model_loads_again_equal(tmp_path, dtype):
     model = FNetBackbone(**TINY.to_dict(), dtype=dtype)
     model.save_to_preset(tmp_path / "new" / "preset")
@@ -89,6 +91,14 @@ def test_an_argument_that_changes_a_weights_shape_is_refused(tmp_path):
     write_preset(tmp_path)
     with pytest.raises(ValueError, match=r"position_embedding.*\(41, 32\).*\(40, 32\)"):
         FNetBackbone.from_preset(tmp_path, max_sequence_length=41)
+
+
+def test_a_subclass_loads_as_itself(tmp_path):
+    class Small(FNetBackbone):
+        pass
+
+    write_preset(tmp_path)
+    assert type(Small.from_preset(tmp_path)) is Small
 
 
 def test_the_bundled_preset_loads():

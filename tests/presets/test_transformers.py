@@ -187,6 +187,7 @@ HOSTILE = {
     "a header that is a list": (with_header(lambda h: [1]), PresetError, "no JSON object"),
     "a name twice": (with_header(lambda h: b'{"a": 1, "a": 2}'), PresetError, "stands twice"),
     "an unknown dtype": (edit(dtype="PICKLE"), PresetError, "malformed entry"),
+    "a dtype that is a list": (edit(dtype=["F32"]), PresetError, "malformed entry"),
     "a dtype of another width": (edit(dtype="F64"), PresetError, "do not fit its shape"),
     "a negative size": (edit(shape=[-32]), PresetError, "malformed entry"),
     "a shape bomb": (edit(shape=[2**40, 2**40]), PresetError, "do not fit its shape"),
@@ -203,6 +204,10 @@ HOSTILE = {
     "another model": (config(model_type="bert"), PresetError, "is a model of type 'bert'"),
     "another activation": (config(hidden_act="relu"), PresetError, "activation 'relu'"),
     "another epsilon": (config(layer_norm_eps=1e-5), PresetError, "layer_norm_eps 1e-05 is not"),
+    "too many parameters": (
+        config(hidden_size=65536, intermediate_size=262144, num_hidden_layers=512),
+        UnsafePresetError, "over the limit",
+    ),
     "a size that is text": (config(hidden_size="32"), PresetError, "hidden_dim must be an integer"),
     "other sizes": (config(vocab_size=61), PresetError, r"the config implies \(61, 32\)"),
 }  # fmt: skip

@@ -29,6 +29,15 @@ def test_the_pad_id_is_where_the_vocabulary_has_it(tmp_path, ids):
     assert special.unk == ids.get("unk_id", 0)
 
 
+def test_every_piece_is_found_where_kerashubs_test_vocabulary_has_it(tmp_path):
+    model = vocabulary(
+        pieces=("[MASK]",), pad_id=0, unk_id=1, bos_id=2, eos_id=3, bos_piece="[CLS]",
+        eos_piece="[SEP]",
+    )  # fmt: skip
+    special = read_special_ids(add_vocabulary(tmp_path, model))
+    assert (special.pad, special.unk, special.cls, special.sep, special.mask) == (0, 1, 2, 3, 4)
+
+
 def test_a_missing_piece_is_named(tmp_path):
     path = add_vocabulary(tmp_path, vocabulary(pieces=("[CLS]", "[SEP]")))
     with pytest.raises(PresetError, match=r"vocabulary\.spm: the vocabulary has no piece \[MASK\]"):

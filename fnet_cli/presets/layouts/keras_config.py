@@ -90,12 +90,17 @@ def parse_backbone_config(path: Path, document: Mapping[str, Any]) -> tuple[Back
         sizes = BackboneConfig(**{name: config[name] for name in _SIZES})
     except ValueError as error:
         raise PresetError(f"{path}: {error}") from error
+    check_parameter_count(path, sizes)
+    return sizes, _dtype_name(config.get("dtype"), path)
+
+
+def check_parameter_count(path: Path, sizes: BackboneConfig) -> None:
+    """Raise UnsafePresetError where `sizes`, read from `path`, are those of a giant."""
     if parameter_count(sizes) > MAX_PARAMETERS:
         raise UnsafePresetError(
             f"{path}: describes {parameter_count(sizes):,} parameters, "
             f"over the limit of {MAX_PARAMETERS:,}"
         )
-    return sizes, _dtype_name(config.get("dtype"), path)
 
 
 def _dtype_name(value: object, path: Path) -> str:

@@ -8,8 +8,8 @@ with all its bytes present, before memory for it is taken.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -43,6 +43,8 @@ _ENCODER_GROUP = "f_net_encoder"
 _ATTRIBUTE_ENCODERS = "transformer_layers"
 _SHARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*\.h5")
 _BFLOAT16_ATTRIBUTE = "dtype"
+# What h5py raises, here and there, where a file's bytes are not what HDF5 says they must be.
+_DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError)
 
 
 def group_of(path: str, top: str = _TOP_GROUPS[0]) -> str:
@@ -101,6 +103,7 @@ class WeightReader:
                 for layer in layer_table(config)
                 for name, dataset in _layer_datasets(shards, layer)
             }
+            _check_total(shards, self._datasets.values())
         except BaseException:
             self._stack.close()
             raise
@@ -120,13 +123,9 @@ class WeightReader:
         """Yield (parameter path, array) in the order of `layer_table`, in the stored dtype."""
         for name, dataset in self._datasets.items():
             array = np.empty(dataset.shape, dataset.dtype)
-            try:
+            with _reading(f"{dataset.file.filename}: {name}"):
                 if dataset.size:
                     dataset.read_direct(array)
-            except OSError as error:
-                raise PresetError(
-                    f"{dataset.file.filename}: cannot read {name}: {error}"
-                ) from error
             yield name, _as_float(array, dataset)
 
     def dtypes(self) -> set[str]:
@@ -183,30 +182,36 @@ class _Shards:
 def _open(path: Path, stack: ExitStack) -> h5py.File:
     if not path.is_file():
         raise PresetError(f"{path}: missing")
-    try:
+    with _reading(f"{path}: not a readable HDF5 file"):
         # Unlocked: presets lie in read-only and network directories, where locks fail.
         return stack.enter_context(h5py.File(path, "r", locking=False))
-    except OSError as error:
-        raise PresetError(f"{path}: not a readable HDF5 file ({error})") from error
 
 
-def _hard(file: h5py.File, path: str) -> h5py.Group | h5py.Dataset | None:
+@contextmanager
+def _reading(where: str) -> Iterator[None]:
+    """Turn what h5py raises on damaged bytes into a PresetError of one line."""
+    try:
+        yield
+    except _DAMAGE as error:
+        raise PresetError(f"{where}: damaged ({' '.join(str(error).split())})") from error
+
+
+def _hard(start: h5py.Group, path: str) -> h5py.Group | h5py.Dataset | None:
     """Return the object at `path`, or None; UnsafePresetError where a step is not a hard link."""
-    node: Any = file
+    node: Any = start
+    filename = start.file.filename
     for step in path.split("/"):
         if not isinstance(node, h5py.Group):
             return None
-        try:
+        with _reading(f"{filename}: {path}"):
             link = node.get(step, getlink=True)
             if link is None:
                 return None
             if not isinstance(link, h5py.HardLink):
                 raise UnsafePresetError(
-                    f"{file.filename}: {node.name.rstrip('/')}/{step} is a link to another place"
+                    f"{filename}: {str(node.name).rstrip('/')}/{step} is a link to another place"
                 )
             node = node[step]
-        except (OSError, KeyError, RuntimeError, ValueError) as error:
-            raise PresetError(f"{file.filename}: damaged at {path} ({error})") from error
     return node
 
 
@@ -215,7 +220,8 @@ def _layer_datasets(shards: _Shards, layer: LayerParameters) -> Iterator[tuple[s
     groups = next((found for path in candidates if (found := shards.groups(path))), None)
     if groups is None:
         raise PresetError(f"{shards.where}: no weights for {layer.path}")
-    stored = sorted(name for group in groups for name in group)
+    with _reading(f"{groups[0].file.filename}: {layer.path}"):
+        stored = sorted(name for group in groups for name in group)
     wanted = [str(index) for index in range(len(layer.parameters))]
     if stored != wanted:
         raise PresetError(
@@ -223,10 +229,12 @@ def _layer_datasets(shards: _Shards, layer: LayerParameters) -> Iterator[tuple[s
             f"not {len(wanted)}"
         )
     for index, parameter in zip(wanted, layer.parameters, strict=True):
-        group = next(group for group in groups if index in group)
         name = f"{layer.path}/{parameter.name}"
-        dataset = _hard(group.file, f"{group.name.strip('/')}/{index}")
-        _check(dataset, parameter.shape, f"{group.file.filename}: {name}")
+        pairs = ((group, _hard(group, index)) for group in groups)
+        group, dataset = next((pair for pair in pairs if pair[1] is not None), (groups[0], None))
+        where = f"{group.file.filename}: {name}"
+        with _reading(where):
+            _check(dataset, parameter.shape, where)
         yield name, dataset
 
 
@@ -246,6 +254,16 @@ def _check(dataset: object, shape: tuple[int, ...], where: str) -> None:
     if dataset.id.get_storage_size() != dataset.nbytes:
         raise PresetError(
             f"{where} has {dataset.id.get_storage_size():,} bytes of its {dataset.nbytes:,}"
+        )
+
+
+def _check_total(shards: _Shards, datasets: Iterable[h5py.Dataset]) -> None:
+    """Refuse a claim to more bytes than the files have: chunks may all lie in one place."""
+    claimed = sum(dataset.nbytes for dataset in datasets)
+    present = sum(Path(file.filename).stat().st_size for file in shards.files.values())
+    if claimed > present:
+        raise UnsafePresetError(
+            f"{shards.where}: the weights claim {claimed:,} bytes, the files have {present:,}"
         )
 
 

@@ -97,7 +97,8 @@ def _span(entry: object, where: str) -> tuple[int, int]:
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise PresetError(f"{where}: has a malformed entry")
     shape, offsets = entry["shape"], entry["data_offsets"]
-    if entry["dtype"] not in _ITEM_BYTES or not _are_counts(shape) or not _are_counts(offsets):
+    known = isinstance(entry["dtype"], str) and entry["dtype"] in _ITEM_BYTES
+    if not known or not _are_counts(shape) or not _are_counts(offsets):
         raise PresetError(f"{where}: has a malformed entry")
     size = math.prod(shape) * _ITEM_BYTES[entry["dtype"]]
     if len(offsets) != 2 or offsets[1] - offsets[0] != size:

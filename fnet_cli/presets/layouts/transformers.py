@@ -17,7 +17,7 @@ from fnet_cli.backbone.config import BackboneConfig
 from fnet_cli.constants import CONFIG_FILE, MAX_SHARDS
 from fnet_cli.errors import PresetError, UnsafePresetError
 from fnet_cli.presets.layouts.base import PresetContent, WeightSource
-from fnet_cli.presets.layouts.keras_config import read_json_object
+from fnet_cli.presets.layouts.keras_config import check_parameter_count, read_json_object
 
 SAFETENSORS_FILE = "model.safetensors"
 SAFETENSORS_INDEX_FILE = "model.safetensors.index.json"
@@ -68,10 +68,11 @@ class TransformersLayout:
                 f"supported, FNet's is {_EPSILON}"
             )
         try:
-            sizes = {ours: document[theirs] for ours, theirs in _SIZES.items()}
-            return BackboneConfig(**sizes), "float32"
+            sizes = BackboneConfig(**{ours: document[theirs] for ours, theirs in _SIZES.items()})
         except ValueError as error:
             raise PresetError(f"{path}: {error}") from error
+        check_parameter_count(path, sizes)
+        return sizes, "float32"
 
     def weight_files(self, directory: Path) -> list[Path]:
         """List the safetensors files; a pickle alone is refused."""
