@@ -36,8 +36,9 @@ def stop_if_asked() -> None:
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Let a signal wait for the end of the body, which then raises KeyboardInterrupt.
+    """Let the first signal wait for the end of the body, which then raises KeyboardInterrupt.
 
+    One that comes some seconds later gets through at once, for the body may hang.
     A native module that is interrupted while it is imported may crash the process, and a crash
     leaves temporary files behind.
     """
@@ -65,8 +66,14 @@ def signals_first() -> Iterator[None]:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     global _asked, _asked_at
-    before, _asked, _asked_at = _asked_at, True, time.monotonic()
-    # A second Ctrl-C right after the first would interrupt the clean-up; a later one means that
-    # the first was swallowed, and must get through.
-    if not _held and _asked_at - before > _CLEAN_UP_SECONDS:
-        raise KeyboardInterrupt
+    now = time.monotonic()
+    first, _asked = not _asked, True
+    if first:
+        _asked_at = now
+        if _held:
+            return
+    elif now - _asked_at <= _CLEAN_UP_SECONDS:
+        return  # a second Ctrl-C right after the first would interrupt the clean-up
+    # Whoever asks again later has seen that nothing happens: it was swallowed, or a load hangs.
+    _asked_at = now
+    raise KeyboardInterrupt

@@ -107,12 +107,19 @@ def _line(text: str, label: str = "") -> None:
     color = style_of(sys.stderr, os.environ).color
     tint = _RED if label.startswith("error") else _DIM
     shown = f"{tint}{label}{_RESET}" if color and label else label
-    one_line = " ".join(text.split())
+    one_line = "".join(map(_printable, " ".join(text.split())))
     try:
         sys.stderr.write(f"fnet: {shown}{one_line}\n")
         sys.stderr.flush()
     except OSError:
         return
+
+
+def _printable(character: str) -> str:
+    """Escape what a terminal would obey: names in messages come from files."""
+    if character.isprintable():
+        return character
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def _duplicate_stdout() -> int | None:
