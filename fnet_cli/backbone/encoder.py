@@ -91,7 +91,7 @@ class FNetEncoder(keras.layers.Layer):
         )
 
     def _dense(self, name: str, units: int | None, activation: Any) -> keras.layers.Layer:
-        # A copy of the initializer for each kernel: one seeded object would draw them alike.
+        # A copy of the initializer for each kernel: one object draws the same numbers every time.
         def fresh(initializer: Any) -> Any:
             return initializer.__class__.from_config(initializer.get_config())
 

@@ -106,7 +106,9 @@ def make_plan(options: EncodeOptions, settings: Settings, stdin: BinaryIO | None
     sources = tuple(open_source(name, options.input_format, stdin) for name in options.inputs)
     segments = tuple(_check_ids(source, options) for source in sources)
     fields = _passthrough(sources, options)
-    schema = _output_schema(sources[0].schema, fields, options, preset, shape, sha256)
+    embedding = _embedding_type(options, preset.config.hidden_dim)
+    record = _record(options, preset, shape, sha256)
+    schema = _output_schema(sources[0].schema, fields, embedding, record)
     plan = JobPlan(
         options=options,
         preset=preset,
@@ -243,21 +245,26 @@ def _passthrough(sources: tuple[RowSource, ...], options: EncodeOptions) -> list
 
 
 def _output_schema(
-    source: pa.Schema,
-    fields: list[pa.Field],
-    options: EncodeOptions,
-    preset: LocalPreset,
-    shape: BatchShape,
-    sha256: str,
+    source: pa.Schema, fields: list[pa.Field], embedding: pa.DataType, record: dict[str, Any]
 ) -> pa.Schema:
+    metadata = {**(source.metadata or {}), OUTPUT_METADATA_KEY: orjson.dumps(record)}
+    return pa.schema([*fields, pa.field(EMBEDDING_COLUMN, embedding, nullable=False)], metadata)
+
+
+def _embedding_type(options: EncodeOptions, hidden_dim: int) -> pa.DataType:
     number = pa.float16() if options.output_dtype is OutputDtype.FLOAT16 else pa.float32()
-    # Elements are declared non-null, which DuckDB, LanceDB and Spark all read.
-    kind: pa.DataType = pa.list_(
-        pa.field("element", number, nullable=False), preset.config.hidden_dim
-    )
+    # Declared non-null, since no job writes a null.
+    vector = pa.list_(pa.field("element", number, nullable=False), hidden_dim)
     if options.pooling is Pooling.TOKENS:
-        kind = pa.list_(pa.field("element", kind, nullable=False))
-    record: dict[str, Any] = {
+        return pa.list_(pa.field("element", vector, nullable=False))
+    return vector
+
+
+def _record(
+    options: EncodeOptions, preset: LocalPreset, shape: BatchShape, sha256: str
+) -> dict[str, Any]:
+    """Return how the embeddings are made, as the output's metadata says it."""
+    return {
         "preset": preset.handle,
         "weights_sha256": sha256,
         **options.recorded(),
@@ -265,8 +272,6 @@ def _output_schema(
         "pad_id": shape.pad_id,
         "version": __version__,
     }
-    metadata = {**(source.metadata or {}), OUTPUT_METADATA_KEY: orjson.dumps(record)}
-    return pa.schema([*fields, pa.field(EMBEDDING_COLUMN, kind, nullable=False)], metadata)
 
 
 def _total(counts: list[int | None]) -> int | None:

@@ -189,3 +189,11 @@ def test_a_signal_that_is_ignored_stays_ignored_as_under_nohup():
         "module.entry_point()\n"
     )
     assert (ran.returncode, ran.stdout) == (0, "True False\n")
+
+
+def test_names_in_messages_do_not_reach_the_terminal_as_commands(tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"token_ids": [1], "\\u001b[31mred": 1}\n{"x": 1}\n')
+    ran = run_fnet("encode", "t.jsonl", "-o", "o.parquet", "--token-column", "none", cwd=tmp_path)
+    assert ran.returncode == 3
+    assert "\\x1b[31mred" in ran.stderr
+    assert "\x1b" not in ran.stderr

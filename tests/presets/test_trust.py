@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
 from pathlib import Path
@@ -12,9 +13,12 @@ import pytest
 from builders import TINY, random_tensors, write_config, write_preset
 
 from fnet_cli.backbone.config import BackboneConfig
+from fnet_cli.config import Settings
 from fnet_cli.constants import WEIGHTS_FILE
 from fnet_cli.errors import ExitCode, PresetError, UnsafePresetError
+from fnet_cli.presets.fingerprint import weights_sha256
 from fnet_cli.presets.layouts.keras_h5 import WeightReader
+from fnet_cli.presets.resolving import resolve_preset
 
 DAMAGED_COPIES = 150
 
@@ -85,3 +89,14 @@ def test_chunks_that_share_their_bytes_are_no_weights(tmp_path):
         WeightReader(tmp_path, config)
     assert caught.value.exit_code == ExitCode.PRESET
     assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.weights.h5", "model.weights.json"])
+def test_a_fifo_is_refused_and_not_waited_for(tmp_path, name):
+    write_preset(tmp_path, TINY)
+    if name == "model.weights.json":
+        (tmp_path / "model.weights.h5").unlink()
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(PresetError, match="not a regular file|has no (config|model)"):
+        weights_sha256(resolve_preset(str(tmp_path), Settings()))

@@ -1,7 +1,7 @@
 """JSON lines input: plain, gzip or zstd, from a file or standard input.
 
-Parsed with orjson, not pyarrow.json: that one reads the list [null, 1] as [1, 0], accepts two
-objects on one line, and turns text that looks like a date into a timestamp.
+Parsed with orjson, not pyarrow.json: that one, in version 26, reads the list [null, 1] as [1, 0],
+accepts two objects on one line, and turns text that looks like a date into a timestamp.
 """
 
 from __future__ import annotations

@@ -48,6 +48,8 @@ def read_json_object(path: Path) -> dict[str, Any]:
             raise ValueError("a key stands twice in one object")
         return keys
 
+    if path.exists() and not path.is_file():  # a FIFO would be waited for without end
+        raise PresetError(f"{path}: not a regular file")
     try:
         with path.open("rb") as file:
             data = file.read(MAX_JSON_BYTES + 1)

@@ -136,7 +136,7 @@ class WeightReader:
 def weight_files(directory: Path) -> list[Path]:
     """List the weight files of a preset directory: one, or the shards its index names."""
     single = directory / WEIGHTS_FILE
-    if single.exists():
+    if single.is_file():
         return [single]
     index = directory / SHARDED_WEIGHTS_FILE
     if not index.exists():

@@ -76,7 +76,7 @@ class TransformersLayout:
 
     def weight_files(self, directory: Path) -> list[Path]:
         """List the safetensors files; a pickle alone is refused."""
-        if (directory / SAFETENSORS_FILE).exists():
+        if (directory / SAFETENSORS_FILE).is_file():
             return [directory / SAFETENSORS_FILE]
         index = directory / SAFETENSORS_INDEX_FILE
         if index.exists():
