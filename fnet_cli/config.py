@@ -1,23 +1,107 @@
-"""Settings from the environment, read once and passed down as a frozen value."""
+"""Settings from the environment and the user's config file, read once and passed down."""
 
 from __future__ import annotations
 
+import math
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from fnet_cli.constants import DEFAULT_PRESET
+from fnet_cli.constants import DEFAULT_PRESET, DEFAULT_RETRIES, DEFAULT_TIMEOUT_SECONDS
+from fnet_cli.errors import UsageError
+
+_TRUE = ("1", "true", "yes", "on")
+_FALSE = ("0", "false", "no", "off")
+_CACHE = Path("~/.cache")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment decides.
+    """What the environment and the config file decide.
 
-    `default_preset` is FNET_PRESET, or the bundled preset where that is unset or empty.
+    `default_preset` is FNET_PRESET, else `preset` in the config file, else the bundled preset.
+    `kaggle_cache` and `huggingface_cache` are the two clients' own caches, `own_cache` is ours,
+    for presets that come from neither. `offline` forbids every connection; `timeout` (seconds)
+    and `retries` are for each request. `kaggle_endpoint` replaces the address of Kaggle's API.
     """
 
     default_preset: str = DEFAULT_PRESET
+    config_file: Path = Path("~/.config/fnet/config.toml")
+    own_cache: Path = _CACHE / "fnet"
+    kaggle_cache: Path = _CACHE / "kagglehub"
+    huggingface_cache: Path = _CACHE / "huggingface" / "hub"
+    offline: bool = False
+    timeout: float = DEFAULT_TIMEOUT_SECONDS
+    retries: int = DEFAULT_RETRIES
+    kaggle_endpoint: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
-        """Read the variables that fnet documents from `environ`; empty values count as unset."""
-        return cls(default_preset=environ.get("FNET_PRESET") or DEFAULT_PRESET)
+        """Read the variables that fnet documents, and the config file that they name.
+
+        Empty values count as unset. Raises UsageError for a value or a config file that cannot
+        be read.
+        """
+
+        def path(*choices: str | Path) -> Path:
+            return Path(next(choice for choice in choices if choice)).expanduser()
+
+        def variable(name: str, *rest: str) -> str:
+            value = environ.get(name, "")
+            return str(Path(value, *rest)) if value else ""
+
+        config_file = path(
+            variable("FNET_CONFIG"), variable("XDG_CONFIG_HOME", "fnet", "config.toml"),
+            cls.config_file,
+        )  # fmt: skip
+        return cls(
+            default_preset=environ.get("FNET_PRESET") or _file_preset(config_file),
+            config_file=config_file,
+            own_cache=path(variable("FNET_CACHE"), variable("XDG_CACHE_HOME", "fnet"),
+                           cls.own_cache),
+            kaggle_cache=path(variable("KAGGLEHUB_CACHE"), cls.kaggle_cache),
+            huggingface_cache=path(
+                variable("HF_HUB_CACHE"), variable("HUGGINGFACE_HUB_CACHE"),
+                variable("HF_HOME", "hub"), variable("XDG_CACHE_HOME", "huggingface", "hub"),
+                cls.huggingface_cache,
+            ),
+            offline=_switch(environ, "FNET_OFFLINE")
+            or environ.get("HF_HUB_OFFLINE", "").lower() in _TRUE,
+            timeout=_number(environ, "FNET_TIMEOUT", DEFAULT_TIMEOUT_SECONDS),
+            retries=int(_number(environ, "FNET_RETRIES", DEFAULT_RETRIES)),
+            kaggle_endpoint=environ.get("KAGGLE_API_ENDPOINT", "").rstrip("/"),
+        )  # fmt: skip
+
+
+def _file_preset(path: Path) -> str:
+    """Return the default preset that the config file names, or the bundled one."""
+    try:
+        value = tomllib.loads(path.read_text(encoding="utf-8")).get("preset", DEFAULT_PRESET)
+    except (FileNotFoundError, NotADirectoryError):
+        return DEFAULT_PRESET
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise UsageError(f"{path}: not valid TOML: {error}", hint="correct or remove it") from error
+    if not isinstance(value, str) or not value:
+        raise UsageError(f"{path}: preset must be the name of a preset")
+    return value
+
+
+def _switch(environ: Mapping[str, str], name: str) -> bool:
+    value = environ.get(name, "").lower()
+    if value and value not in _TRUE + _FALSE:
+        raise UsageError(f"{name} is {value!r:.40}", hint="use 1 or 0")
+    return value in _TRUE
+
+
+def _number(environ: Mapping[str, str], name: str, default: float) -> float:
+    text = environ.get(name) or default
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 1e6:
+        raise UsageError(f"{name} is {text!r:.40}", hint="use a number, 0 or more")
+    return value

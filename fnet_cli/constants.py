@@ -35,6 +35,18 @@ MAX_PARAMETERS: Final = 20_000_000_000
 MAX_SAFETENSORS_HEADER_BYTES: Final = 16 * 1024**2
 MAX_SHARDS: Final = 1_024
 
+# --- Bounds on what a hub may send ---------------------------------------------------------
+MAX_LISTED_FILES: Final = 10_000
+MAX_DOCUMENTATION_BYTES: Final = 16 * 1024**2
+# A weight file may hold float64 values and the headers around them.
+MAX_BYTES_PER_PARAMETER: Final = 9
+MAX_WEIGHT_OVERHEAD_BYTES: Final = 64 * 1024**2
+MAX_RETRY_AFTER_SECONDS: Final = 120.0
+DEFAULT_TIMEOUT_SECONDS: Final = 30.0
+DEFAULT_RETRIES: Final = 5
+# A process that died holds a pull up for at most this long; on the same machine not at all.
+LOCK_LEASE_SECONDS: Final = 30.0
+
 # --- The encode job -------------------------------------------------------------------------
 EMBEDDING_COLUMN: Final = "embedding"
 TOKEN_COLUMN: Final = "token_ids"  # noqa: S105 - a column's name, no secret

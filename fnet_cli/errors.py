@@ -6,6 +6,7 @@ FnetError                     1    anything below; exit code 1 is never used for
 |-- PresetError               4    a preset is invalid
 |   |-- PresetNotFoundError   4    a preset is unknown or not on this machine
 |   `-- UnsafePresetError     4    a preset asks for something that a safe loader refuses
+|-- NetworkError              5    a hub cannot be reached, or does not let us in
 |-- IntegrityError            6    a result or a file does not match what it must be
 `-- OutputError               7    the output cannot be written: permissions, disk space
 """
@@ -67,8 +68,14 @@ class UnsafePresetError(PresetError):
     """A preset contains something that is never loaded: foreign classes, links, lies."""
 
 
+class NetworkError(FnetError):
+    """A hub or mirror cannot be reached, answers with an error, or does not let us in."""
+
+    exit_code = ExitCode.NETWORK
+
+
 class IntegrityError(FnetError):
-    """A result or a file is not what it must be, such as a non-finite embedding."""
+    """A result or a file is not what it must be: a non-finite embedding, a hash that is off."""
 
     exit_code = ExitCode.INTEGRITY
 

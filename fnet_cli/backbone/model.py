@@ -178,21 +178,25 @@ class FNetBackbone(keras.Model):
         """Load a model from a built-in preset name or a preset directory.
 
         Args:
-            preset: a built-in name, or the path of a directory in KerasHub's preset format.
+            preset: a built-in name, a handle (`kaggle://`, `hf://`, the address of a mirror), or
+                the path of a directory in KerasHub's or transformers' format. One that is not
+                on this machine is pulled, unless FNET_OFFLINE is set.
             load_weights: whether to load the weights, or leave them freshly initialised.
             **kwargs: constructor arguments that override the preset's. One that changes the
                 shape of a weight needs `load_weights=False`. Without `dtype` the model is of
                 Keras' global policy, whatever dtype the preset was saved in.
 
-        Raises PresetNotFoundError, UnsafePresetError or PresetError. Nothing that the preset's
+        Raises PresetNotFoundError, UnsafePresetError or PresetError, and NetworkError,
+        IntegrityError or OutputError where it has to be pulled. Nothing that the preset's
         files name is imported or run.
 
         """
         from fnet_cli.config import Settings
         from fnet_cli.presets.loading import load_backbone
+        from fnet_cli.presets.pulling.events import ignore
         from fnet_cli.presets.resolving import resolve_preset
 
-        found = resolve_preset(os.fspath(preset), Settings.from_env(os.environ))
+        found = resolve_preset(os.fspath(preset), Settings.from_env(os.environ), ignore)
         return load_backbone(found, cls, load_weights=load_weights, **kwargs)
 
     def save_to_preset(self, preset_dir: str | os.PathLike[str]) -> None:

@@ -29,6 +29,7 @@ from fnet_cli.encoding.rows import (
 from fnet_cli.encoding.windows import windows
 from fnet_cli.encoding.writer import check_counts, open_sink
 from fnet_cli.errors import IntegrityError
+from fnet_cli.presets.pulling.events import EventCallback, ignore
 
 EngineLoader = Callable[[EngineRequest], Engine]
 
@@ -47,6 +48,7 @@ class JobContext:
     clock: Callable[[], float] = time.monotonic
     engine_loader: EngineLoader = load_engine
     on_progress: ProgressCallback = lambda _progress: None
+    on_pull: EventCallback = ignore
 
 
 def encode_files(options: EncodeOptions, context: JobContext | None = None) -> EncodeReport:
@@ -57,7 +59,7 @@ def encode_files(options: EncodeOptions, context: JobContext | None = None) -> E
     """
     context = context or JobContext()
     started = context.clock()
-    plan = make_plan(options, context.settings, context.stdin)
+    plan = make_plan(options, context.settings, context.stdin, context.on_pull)
     job = _Job(plan, context, started)
     with open_sink(plan.target, context.stdout) as sink:
         for window in windows(plan):

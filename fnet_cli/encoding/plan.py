@@ -28,6 +28,7 @@ from fnet_cli.encoding.rows import is_id_list
 from fnet_cli.encoding.writer import OutputTarget, check_space, output_path
 from fnet_cli.errors import InputDataError, PresetError, UsageError
 from fnet_cli.presets.fingerprint import weights_sha256
+from fnet_cli.presets.pulling.events import EventCallback
 from fnet_cli.presets.resolving import LocalPreset, resolve_preset
 from fnet_cli.tokenizer.special import read_special_ids
 
@@ -86,21 +87,28 @@ def _window_rows(options: EncodeOptions, preset: LocalPreset, length: int) -> in
     return max(options.batch_size, min(WINDOW_BYTES // row_bytes, MAX_WINDOW_ROWS))
 
 
-def make_plan(options: EncodeOptions, settings: Settings, stdin: BinaryIO | None) -> JobPlan:
+def _output_path(options: EncodeOptions) -> Path | None:
+    if options.output == STANDARD_STREAM:
+        return None
+    return output_path(options.output, overwrite=options.overwrite)
+
+
+def make_plan(
+    options: EncodeOptions,
+    settings: Settings,
+    stdin: BinaryIO | None,
+    on_pull: EventCallback | None = None,
+) -> JobPlan:
     """Check a job against its preset, its inputs and its output.
 
-    Opens every input and reads schemas and footers (JSON lines files once through). Raises
-    UsageError, PresetError, InputDataError or OutputError; nothing has been written then.
+    Opens every input and reads schemas and footers (JSON lines files once through), and pulls a
+    missing preset if `on_pull` is given. Raises UsageError, PresetError, NetworkError,
+    InputDataError or OutputError; nothing has been written then.
     """
     _check_options(options)
-    kind = _output_format(options)
-    path = (
-        None
-        if options.output == STANDARD_STREAM
-        else output_path(options.output, overwrite=options.overwrite)
-    )
+    kind, path = _output_format(options), _output_path(options)
     _check_not_an_input(options, path)
-    preset = resolve_preset(options.preset, settings)
+    preset = resolve_preset(options.preset, settings, on_pull)
     shape = _batch_shape(options, preset)
     sha256 = weights_sha256(preset)
     sources = tuple(open_source(name, options.input_format, stdin) for name in options.inputs)

@@ -42,7 +42,7 @@ def convert_preset(preset: LocalPreset, destination: Path, to: str) -> None:
 
 
 def _read(preset: LocalPreset) -> PresetContent:
-    with preset.layout.open_weights(preset.directory, preset.config) as source:
+    with preset.open_weights() as source:
         tensors = dict(source.tensors())
     try:
         vocabulary = None if preset.vocabulary is None else preset.vocabulary.read_bytes()

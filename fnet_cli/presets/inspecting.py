@@ -170,7 +170,7 @@ def _check_files(preset: LocalPreset) -> tuple[list[str], dict[str, int], FnetEr
     tokenizer: dict[str, int] = {}
     problem: FnetError | None = None
     try:
-        with preset.layout.open_weights(preset.directory, preset.config) as weights:
+        with preset.open_weights() as weights:
             stored = sorted(weights.dtypes())
     except PresetError as error:
         problem = error

@@ -35,7 +35,7 @@ def load_backbone(
     arguments = {**preset.config.to_dict(), **overrides}
     if not load_weights:
         return cls(**arguments)
-    with preset.layout.open_weights(preset.directory, preset.config) as source:
+    with preset.open_weights() as source:
         model = cls(**arguments)
         variables = parameter_variables(model)
         for name, tensor in source.tensors():

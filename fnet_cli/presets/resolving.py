@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from fnet_cli.backbone.config import BackboneConfig
 from fnet_cli.config import Settings
 from fnet_cli.constants import CONFIG_FILE
-from fnet_cli.errors import FnetError, PresetError, PresetNotFoundError
+from fnet_cli.errors import PresetError, PresetNotFoundError
+from fnet_cli.presets.handles import Handle, parse_handle
 from fnet_cli.presets.layouts import layout_of
-from fnet_cli.presets.layouts.base import Layout
+from fnet_cli.presets.layouts.base import Layout, WeightSource
+from fnet_cli.presets.pulling.events import EventCallback
 from fnet_cli.presets.registry import BUILTIN_PRESETS
 from fnet_cli.presets.sources import SOURCES
+from fnet_cli.presets.store.cached import CachedPreset, find_cached
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,8 @@ class LocalPreset:
     """A preset whose files are on this machine and whose config has been checked.
 
     `handle` is what the user said; `dtype` is the dtype policy the preset was saved under.
+    `cached` is set for one that lies in a cache. `allow_pickle` lets a pickle of its weights be
+    read.
     """
 
     handle: str
@@ -29,6 +36,8 @@ class LocalPreset:
     layout: Layout
     config: BackboneConfig
     dtype: str
+    cached: CachedPreset | None = None
+    allow_pickle: bool = False
 
     @property
     def vocabulary(self) -> Path | None:
@@ -36,12 +45,40 @@ class LocalPreset:
         path = self.directory / self.layout.vocabulary_file
         return path if path.is_file() else None
 
+    @property
+    def weight_files(self) -> list[Path]:
+        """The files that the weights are in; PresetError where there are none."""
+        return self.layout.weight_files(self.directory, allow_pickle=self.allow_pickle)
 
-def resolve_preset(handle: str, settings: Settings) -> LocalPreset:
+    @contextmanager
+    def open_weights(self) -> Iterator[WeightSource]:
+        """Open the weights, their headers checked.
+
+        Raises PresetError or UnsafePresetError; for a preset in a cache with the command that
+        fetches its files again.
+        """
+        with (
+            _repairable(self.cached),
+            self.layout.open_weights(
+                self.directory, self.config, allow_pickle=self.allow_pickle
+            ) as weights,
+        ):
+            yield weights
+
+
+def resolve_preset(
+    handle: str,
+    settings: Settings,
+    on_pull: EventCallback | None = None,
+    *,
+    allow_pickle: bool = False,
+) -> LocalPreset:
     """Find the preset that `handle` names; an empty handle names the default preset.
 
-    Raises PresetNotFoundError for an unknown name or a preset that is not on this machine, and
-    PresetError or UnsafePresetError for one whose config cannot be used.
+    A handle of a hub or a mirror, or a built-in name, that is not on this machine is pulled, and
+    `on_pull` hears how that goes; without it, nothing is pulled. Raises PresetNotFoundError for
+    an unknown name or a preset that is not on this machine, PresetError or UnsafePresetError for
+    one whose config cannot be used, and IntegrityError for one whose files have been cut.
     """
     handle = handle or settings.default_preset
     for source in SOURCES:
@@ -50,32 +87,69 @@ def resolve_preset(handle: str, settings: Settings) -> LocalPreset:
             path = directory / CONFIG_FILE
             layout, document = layout_of(path)
             config, dtype = layout.read_config(path, document)
-            return LocalPreset(handle, source.name, directory, layout, config, dtype)
-    raise _not_found(handle)
+            return LocalPreset(
+                handle, source.name, directory, layout, config, dtype, allow_pickle=allow_pickle
+            )
+    remote = parse_handle(handle)
+    if remote is None:
+        raise _unknown(handle)
+    found = find_cached(remote, settings)
+    if found is None:
+        found = _pulled(handle, remote, settings, on_pull)
+    return _loadable(handle, found)
 
 
-def resolve_config(handle: str, settings: Settings) -> BackboneConfig:
-    """Return the sizes of the model `handle` names, whether or not its weights are here."""
+def resolve_config(
+    handle: str, settings: Settings, on_pull: EventCallback | None = None
+) -> BackboneConfig:
+    """Return the sizes of the model `handle` names; a built-in one's without its files."""
     builtin = BUILTIN_PRESETS.get(handle or settings.default_preset)
-    return builtin.config if builtin else resolve_preset(handle, settings).config
+    return builtin.config if builtin else resolve_preset(handle, settings, on_pull).config
 
 
-def _not_found(handle: str) -> FnetError:
-    if handle in BUILTIN_PRESETS:
-        return PresetNotFoundError(
+def _pulled(
+    handle: str, remote: Handle, settings: Settings, on_pull: EventCallback | None
+) -> CachedPreset:
+    if settings.offline or on_pull is None:
+        raise PresetNotFoundError(
             f"{handle} is not on this machine",
-            hint="this version pulls nothing: download it with keras_hub's "
-            "FNetBackbone.from_preset and save_to_preset, then give that directory",
+            hint=f"where there is a network: fnet presets pull {handle}; to bring it over: fnet "
+            f"presets export {handle} -o preset.tar there, fnet presets import preset.tar here",
         )
-    if "://" in handle:
-        return PresetError(
-            f"{handle}: presets are not fetched from the network by this version",
-            hint="download it and give its directory",
-        )
+    from fnet_cli.presets.pulling.pull import PullOptions, pull
+
+    return pull(remote, settings, PullOptions(on_event=on_pull)).preset
+
+
+def _loadable(handle: str, found: CachedPreset) -> LocalPreset:
+    path = found.directory / CONFIG_FILE
+    manifest = found.manifest
+    with _repairable(found):
+        layout, document = layout_of(path)
+        config, dtype = layout.read_config(path, document)
+    return LocalPreset(
+        handle, found.handle.source.value, found.directory, layout, config, dtype,
+        cached=found, allow_pickle=manifest is not None and manifest.allow_pickle,
+    )  # fmt: skip
+
+
+@contextmanager
+def _repairable(cached: CachedPreset | None) -> Iterator[None]:
+    """Name, in an error about a cached preset's files, the command that fetches them again."""
+    try:
+        yield
+    except PresetError as error:
+        if cached is not None and not error.hint:
+            error.hint = f"repair it: fnet presets pull {cached.handle}"
+        raise
+
+
+def _unknown(handle: str) -> PresetNotFoundError:
     near = difflib.get_close_matches(handle, BUILTIN_PRESETS, n=2, cutoff=0.5)
     hint = (
         f"did you mean {' or '.join(near)}? A directory works too"
         if near
-        else f"give one of {', '.join(BUILTIN_PRESETS)}, or a directory"
+        else f"give one of {', '.join(BUILTIN_PRESETS)}, a directory, or a handle such as "
+        "hf://owner/name"
     )
     return PresetNotFoundError(f"there is no preset named {handle}", hint=hint)

@@ -279,7 +279,7 @@ HOSTILE = {
     "a shard that is a number": (index_of({"/x/vars": 3}), UnsafePresetError, "not the name of"),
     "a shard that is missing": (index_of({"/x/vars": "m.h5"}), PresetError, "m.h5: missing"),
     "no weight map": (index_of(None), PresetError, "has no weight_map"),
-    "an empty weight map": (index_of({}), PresetError, "no weights for token_embedding"),
+    "an empty weight map": (index_of({}), PresetError, "has no weight_map"),
     "too many shards": (
         index_of({f"/{i}/vars": f"m{i}.h5" for i in range(2000)}), UnsafePresetError, "more than",
     ),

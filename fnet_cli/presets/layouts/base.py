@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fnet_cli.backbone.config import BackboneConfig
+from fnet_cli.presets.layouts.naming import FileNames
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,19 +43,23 @@ class Layout(Protocol):
 
     name: str
     vocabulary_file: str
+    files: FileNames
 
     def claims(self, document: Mapping[str, Any]) -> bool:
         """Whether a `config.json` with this content is of this format."""
+
+    def is_fnet(self, document: Mapping[str, Any]) -> bool:
+        """Whether a `config.json` of this format describes an FNet."""
 
     def read_config(self, path: Path, document: Mapping[str, Any]) -> tuple[BackboneConfig, str]:
         """Return the sizes and the name of the dtype policy; PresetError or UnsafePresetError."""
 
     def open_weights(
-        self, directory: Path, config: BackboneConfig
+        self, directory: Path, config: BackboneConfig, *, allow_pickle: bool = False
     ) -> AbstractContextManager[WeightSource]:
         """Open and check the weight files; PresetError or UnsafePresetError."""
 
-    def weight_files(self, directory: Path) -> list[Path]:
+    def weight_files(self, directory: Path, *, allow_pickle: bool = False) -> list[Path]:
         """List the weight files; PresetError where there are none."""
 
     def write(self, directory: Path, content: PresetContent) -> None:

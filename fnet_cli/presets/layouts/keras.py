@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,15 +13,30 @@ from fnet_cli.constants import (
     CONFIG_FILE,
     METADATA_FILE,
     PREPROCESSOR_CONFIG_FILE,
+    SHARDED_WEIGHTS_FILE,
     TOKENIZER_CONFIG_FILE,
     VOCABULARY_FILE,
     WEIGHTS_FILE,
 )
 from fnet_cli.presets.layouts import keras_config
 from fnet_cli.presets.layouts.base import PresetContent
+from fnet_cli.presets.layouts.naming import FileNames, weight_files
 
 if TYPE_CHECKING:
     from fnet_cli.presets.layouts.keras_h5 import WeightReader
+
+
+KERAS_FILES = FileNames(
+    companions=(
+        METADATA_FILE,
+        TOKENIZER_CONFIG_FILE,
+        PREPROCESSOR_CONFIG_FILE,
+        VOCABULARY_FILE,
+    ),
+    weights=WEIGHTS_FILE,
+    index=SHARDED_WEIGHTS_FILE,
+    shard=re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*\.h5"),
+)
 
 
 class KerasLayout:
@@ -28,6 +44,7 @@ class KerasLayout:
 
     name = "keras"
     vocabulary_file = VOCABULARY_FILE
+    files = KERAS_FILES
 
     def claims(self, document: Mapping[str, Any]) -> bool:  # noqa: ARG002 - the interface's
         """Claim everything: what no other format claims is held against this one."""
@@ -37,17 +54,25 @@ class KerasLayout:
         """Return the sizes and the dtype policy's name."""
         return keras_config.parse_backbone_config(path, document)
 
-    def open_weights(self, directory: Path, config: BackboneConfig) -> WeightReader:
+    def is_fnet(self, document: Mapping[str, Any]) -> bool:
+        """Whether the class is one of FNet's backbones."""
+        return document.get("registered_name") in keras_config.REGISTERED_NAMES
+
+    def open_weights(
+        self,
+        directory: Path,
+        config: BackboneConfig,
+        *,
+        allow_pickle: bool = False,  # noqa: ARG002 - the format has none
+    ) -> WeightReader:
         """Open the weight file, or the shards, and check them against `config`."""
         from fnet_cli.presets.layouts.keras_h5 import WeightReader
 
         return WeightReader(directory, config)
 
-    def weight_files(self, directory: Path) -> list[Path]:
+    def weight_files(self, directory: Path, *, allow_pickle: bool = False) -> list[Path]:
         """List the weight files."""
-        from fnet_cli.presets.layouts.keras_h5 import weight_files
-
-        return weight_files(directory)
+        return weight_files(directory, self.files, allow_pickle=allow_pickle)
 
     def write(self, directory: Path, content: PresetContent) -> None:
         """Write weights, metadata and config and, with a vocabulary, a tokenizer for it."""

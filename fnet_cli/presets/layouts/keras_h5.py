@@ -7,7 +7,6 @@ with all its bytes present, before memory for it is taken.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,9 +18,10 @@ import numpy as np
 
 from fnet_cli.backbone.config import BackboneConfig
 from fnet_cli.backbone.parameters import LayerParameters, layer_table
-from fnet_cli.constants import MAX_SHARDS, SHARDED_WEIGHTS_FILE, WEIGHTS_FILE
+from fnet_cli.constants import SHARDED_WEIGHTS_FILE, WEIGHTS_FILE
 from fnet_cli.errors import PresetError, UnsafePresetError
-from fnet_cli.presets.layouts.keras_config import read_json_object
+from fnet_cli.presets.layouts.keras import KERAS_FILES
+from fnet_cli.presets.layouts.naming import weight_files, weight_map
 
 # Top groups, newest first: Keras 3, then what Keras 2.13 and 2.14 wrote.
 _TOP_GROUPS = ("layers", "_layer_checkpoint_dependencies")
@@ -41,7 +41,6 @@ _BEST_GROUP_NAMES: Mapping[str, str] = {"segment_embedding": "embedding_1"}
 _LAST_GROUP_NAMES: Mapping[str, str] = {"token_embedding": "embedding"}
 _ENCODER_GROUP = "f_net_encoder"
 _ATTRIBUTE_ENCODERS = "transformer_layers"
-_SHARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*\.h5")
 _BFLOAT16_ATTRIBUTE = "dtype"
 # What h5py raises, here and there, where a file's bytes are not what HDF5 says they must be.
 _DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError)
@@ -133,43 +132,18 @@ class WeightReader:
         return {_dtype_name(dataset) or "?" for dataset in self._datasets.values()}
 
 
-def weight_files(directory: Path) -> list[Path]:
-    """List the weight files of a preset directory: one, or the shards its index names."""
-    single = directory / WEIGHTS_FILE
-    if single.is_file():
-        return [single]
-    index = directory / SHARDED_WEIGHTS_FILE
-    if not index.exists():
-        raise PresetError(f"{directory}: has no {WEIGHTS_FILE}")
-    names = {name for group in _weight_map(index).values() for name in group}
-    return [directory / name for name in sorted(names)]
-
-
-def _weight_map(index: Path) -> dict[str, tuple[str, ...]]:
-    """Return file names by group path from a sharded preset's index."""
-    entries = read_json_object(index).get("weight_map")
-    if not isinstance(entries, dict):
-        raise PresetError(f"{index}: has no weight_map")
-    result = {}
-    for group, value in entries.items():
-        names = tuple(value) if isinstance(value, list) else (value,)
-        for name in names:
-            if not isinstance(name, str) or not _SHARD_NAME.fullmatch(name):
-                raise UnsafePresetError(f"{index}: {name!r:.80} is not the name of a weight file")
-        result[group.strip("/")] = names
-    if len({name for names in result.values() for name in names}) > MAX_SHARDS:
-        raise UnsafePresetError(f"{index}: names more than {MAX_SHARDS:,} files")
-    return result
-
-
 class _Shards:
     """The open weight files of a preset, asked for groups by path."""
 
     def __init__(self, directory: Path, stack: ExitStack) -> None:
-        self.files = {path.name: _open(path, stack) for path in weight_files(directory)}
+        self.files = {
+            path.name: _open(path, stack) for path in weight_files(directory, KERAS_FILES)
+        }
         self.where = str(directory)
         self._map = (
-            {} if WEIGHTS_FILE in self.files else _weight_map(directory / SHARDED_WEIGHTS_FILE)
+            {}
+            if WEIGHTS_FILE in self.files
+            else weight_map(directory / SHARDED_WEIGHTS_FILE, KERAS_FILES)
         )
 
     def groups(self, path: str) -> list[h5py.Group]:

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from fnet_cli.backbone.config import BackboneConfig
-from fnet_cli.constants import CONFIG_FILE, MAX_SHARDS
-from fnet_cli.errors import PresetError, UnsafePresetError
+from fnet_cli.constants import CONFIG_FILE
+from fnet_cli.errors import PresetError
 from fnet_cli.presets.layouts.base import PresetContent, WeightSource
-from fnet_cli.presets.layouts.keras_config import check_parameter_count, read_json_object
+from fnet_cli.presets.layouts.keras_config import check_parameter_count
+from fnet_cli.presets.layouts.naming import FileNames, weight_files
 
 SAFETENSORS_FILE = "model.safetensors"
-SAFETENSORS_INDEX_FILE = "model.safetensors.index.json"
-PICKLE_FILE = "pytorch_model.bin"
 
 _SIZES = {
     "vocabulary_size": "vocab_size",
@@ -35,7 +34,6 @@ _SIZES = {
 # Names of one function, GELU in its tanh form.
 _ACTIVATIONS = ("gelu_new", "gelu_pytorch_tanh", "gelu_fast")
 _EPSILON = 1e-12
-_SHARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*\.safetensors")
 
 
 class TransformersLayout:
@@ -43,6 +41,13 @@ class TransformersLayout:
 
     name = "transformers"
     vocabulary_file = "spiece.model"
+    files = FileNames(
+        companions=("spiece.model",),
+        weights=SAFETENSORS_FILE,
+        index="model.safetensors.index.json",
+        shard=re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*\.safetensors"),
+        pickle="pytorch_model.bin",
+    )
 
     def claims(self, document: Mapping[str, Any]) -> bool:
         """Whether it is a transformers config, of whatever model."""
@@ -74,26 +79,23 @@ class TransformersLayout:
         check_parameter_count(path, sizes)
         return sizes, "float32"
 
-    def weight_files(self, directory: Path) -> list[Path]:
-        """List the safetensors files; a pickle alone is refused."""
-        if (directory / SAFETENSORS_FILE).is_file():
-            return [directory / SAFETENSORS_FILE]
-        index = directory / SAFETENSORS_INDEX_FILE
-        if index.exists():
-            return [directory / name for name in _shard_names(index)]
-        if (directory / PICKLE_FILE).exists():
-            raise UnsafePresetError(
-                f"{directory / PICKLE_FILE}: a pickle can run code when it is loaded",
-                hint="save the model again with safe_serialization=True, on a machine you can lose",
-            )
-        raise PresetError(f"{directory}: has no {SAFETENSORS_FILE}")
+    def is_fnet(self, document: Mapping[str, Any]) -> bool:
+        """Whether it is an FNet, with or without a head."""
+        return bool(document["model_type"] == "fnet")
+
+    def weight_files(self, directory: Path, *, allow_pickle: bool = False) -> list[Path]:
+        """List the safetensors files, or else the pickle, where that is allowed."""
+        return weight_files(directory, self.files, allow_pickle=allow_pickle)
 
     @contextmanager
-    def open_weights(self, directory: Path, config: BackboneConfig) -> Iterator[WeightSource]:
+    def open_weights(
+        self, directory: Path, config: BackboneConfig, *, allow_pickle: bool = False
+    ) -> Iterator[WeightSource]:
         """Check the headers of all files against `config`, before any tensor is read."""
         from fnet_cli.presets.layouts.transformers_weights import StateDict
 
-        yield StateDict(self.weight_files(directory), directory, config)
+        paths = self.weight_files(directory, allow_pickle=allow_pickle)
+        yield StateDict(paths, directory, config)
 
     def write(self, directory: Path, content: PresetContent) -> None:
         """Write config.json, model.safetensors and, where there is one, spiece.model."""
@@ -115,17 +117,3 @@ class TransformersLayout:
         if content.vocabulary is not None:
             (directory / self.vocabulary_file).write_bytes(content.vocabulary)
         (directory / CONFIG_FILE).write_text(json.dumps(document, indent=2), encoding="utf-8")
-
-
-def _shard_names(index: Path) -> list[str]:
-    entries = read_json_object(index).get("weight_map")
-    if not isinstance(entries, dict) or not entries:
-        raise PresetError(f"{index}: has no weight_map")
-    names = set()
-    for name in entries.values():
-        if not isinstance(name, str) or not _SHARD_NAME.fullmatch(name):
-            raise UnsafePresetError(f"{index}: {name!r:.80} is not the name of a weight file")
-        names.add(name)
-    if len(names) > MAX_SHARDS:
-        raise UnsafePresetError(f"{index}: names more than {MAX_SHARDS:,} files")
-    return sorted(names)

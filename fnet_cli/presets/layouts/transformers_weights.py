@@ -11,6 +11,7 @@ from fnet_cli.backbone.config import BackboneConfig
 from fnet_cli.backbone.parameters import LayerParameters, Parameter, layer_table
 from fnet_cli.errors import PresetError
 from fnet_cli.presets.layouts.safetensors_file import FLOAT_DTYPES, StoredTensor, read_header
+from fnet_cli.presets.layouts.torch_pickle import PickledTensor, read_pickle
 
 # Models with a head put the encoder under this name.
 _HEAD_PREFIX = "fnet."
@@ -64,9 +65,10 @@ class StateDict:
     """
 
     def __init__(self, paths: Sequence[Path], directory: Path, config: BackboneConfig) -> None:
-        stored: dict[str, StoredTensor] = {}
+        stored: dict[str, StoredTensor | PickledTensor] = {}
         for path in paths:
-            for name, tensor in read_header(path).items():
+            read = read_header if path.suffix == ".safetensors" else read_pickle
+            for name, tensor in read(path).items():
                 if stored.setdefault(name, tensor) is not tensor:
                     raise PresetError(f"{path}: {name!r:.80} stands in another file too")
         self._tensors = {
@@ -90,11 +92,11 @@ class StateDict:
 
 
 def _checked(
-    stored: Mapping[str, StoredTensor],
+    stored: Mapping[str, StoredTensor | PickledTensor],
     directory: Path,
     layer: LayerParameters,
     parameter: Parameter,
-) -> StoredTensor:
+) -> StoredTensor | PickledTensor:
     name = state_dict_name(layer, parameter)
     tensor = stored.get(name) or stored.get(_HEAD_PREFIX + name)
     if tensor is None:

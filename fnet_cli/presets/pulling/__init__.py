@@ -1,0 +1,1 @@
+"""Fetching presets: whole, checked, resumable, and one process at a time."""

@@ -1,0 +1,290 @@
+"""A whole preset, from its source into its cache."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from fnet_cli.config import Settings
+from fnet_cli.constants import LOCK_LEASE_SECONDS
+from fnet_cli.errors import FnetError, IntegrityError, NetworkError, OutputError, PresetError
+from fnet_cli.presets.fingerprint import file_digest
+from fnet_cli.presets.handles import Handle
+from fnet_cli.presets.pulling.events import EventCallback, Planned, Waiting, ignore
+from fnet_cli.presets.pulling.planning import Plan, make_plan
+from fnet_cli.presets.pulling.retrying import with_retries
+from fnet_cli.presets.pulling.transfer import Origin, Transfer
+from fnet_cli.presets.sources.base import RemoteFile
+from fnet_cli.presets.sources.remote import remote_source
+from fnet_cli.presets.store.cached import CachedPreset
+from fnet_cli.presets.store.caches import OWN_DIRECTORY, OwnCache, cache_of
+from fnet_cli.presets.store.manifest import FileRecord, Manifest
+from fnet_cli.presets.store.recording import adopt, problems, record, record_preset
+from fnet_cli.units import show_bytes
+
+
+@dataclass(frozen=True)
+class PullOptions:
+    """How to pull.
+
+    `force` fetches files that are here again, `allow_pickle` lets a pickle be fetched and
+    loaded, and `locked` is what the files must be.
+    """
+
+    force: bool = False
+    allow_pickle: bool = False
+    locked: Manifest | None = None
+    on_event: EventCallback = ignore
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What a pull has done: `fetched` are the files that came over the network."""
+
+    preset: CachedPreset
+    manifest: Manifest
+    fetched: list[str] = field(default_factory=list)
+
+
+def pull(handle: Handle, settings: Settings, options: PullOptions | None = None) -> Pulled:
+    """Bring all files of a preset into its cache, checked, and record them.
+
+    A preset that is whole here is only checked; where the handle says exactly which, without a
+    connection. Raises NetworkError, PresetNotFoundError, PresetError or UnsafePresetError for
+    one that would not load, IntegrityError for bytes that are not what they must be, and
+    OutputError for what the disk refuses.
+    """
+    options = options or PullOptions()
+    origin = None if handle.exact else _ask(handle, settings, options)
+    exact = handle if origin is None else replace(handle, revision=origin.listing.revision)
+    preset = CachedPreset(exact, cache_of(handle.source, settings))
+    manifest = _whole(preset, settings, options)
+    if manifest is not None:
+        _settle(preset, handle)
+        return Pulled(preset, manifest)
+    with _alone(preset, options):
+        manifest = _whole(preset, settings, options)  # by another process, while this one waited
+        if manifest is not None:
+            return Pulled(preset, manifest)
+        return _Pull(origin or _ask(handle, settings, options), preset, options).run()
+
+
+def plan_pull(
+    handle: Handle, settings: Settings, options: PullOptions
+) -> tuple[CachedPreset, list[RemoteFile]]:
+    """Return the preset that `pull` would pull, and the files that it would fetch.
+
+    Writes nothing to any cache. Raises what `pull` would raise before it fetches weights.
+    """
+    origin = _ask(handle, settings, options)
+    preset = CachedPreset(
+        replace(handle, revision=origin.listing.revision), cache_of(handle.source, settings)
+    )
+    with tempfile.TemporaryDirectory(prefix="fnet-") as directory:
+        scratch = CachedPreset(preset.handle, OwnCache(Path(directory)))
+        plan = _Pull(origin, scratch, options).plan()
+    ours = _Pull(origin, preset, options)
+    return preset, [file for file in plan.files if ours.kept(file) is None]
+
+
+class _Pull:
+    """One pull of one revision, by the one process that does it."""
+
+    def __init__(self, origin: Origin, preset: CachedPreset, options: PullOptions) -> None:
+        self._origin = origin
+        self._preset = preset
+        self._options = options
+        self._recorded = {} if preset.manifest is None else preset.manifest.by_name
+        self._records: dict[str, FileRecord] = {}
+        self._fetched: list[str] = []
+
+    def run(self) -> Pulled:
+        """Fetch what is not here, check that the preset would load, and record it."""
+        plan = self.plan()
+        wanted = [file for file in plan.files if file.name not in self._records]
+        wanted = [file for file in wanted if not self._keep(file)]
+        total = sum(file.size or 0 for file in wanted)
+        _check_space(self._preset, total)
+        handle = self._origin.handle
+        self._options.on_event(Planned(str(handle), self._preset.revision, len(wanted), total))
+        for file in wanted:
+            self._fetch(file, plan.parameters)
+        _check_locked(handle, self._records, self._options.locked)
+        try:
+            manifest = record_preset(
+                self._preset,
+                list(self._records.values()),
+                requested=handle.revision or "",
+                allow_pickle=self._options.allow_pickle,
+            )
+        except PresetError:
+            if len(self._fetched) == len(self._records):
+                # Nothing was here before. What would not load is not left lying in a cache.
+                with suppress(OSError):
+                    self._preset.cache.discard(handle.location, self._preset.revision)
+            raise
+        _settle(self._preset, handle)
+        return Pulled(self._preset, manifest, self._fetched)
+
+    def plan(self) -> Plan:
+        """Learn which files there are, for which the config is fetched."""
+
+        def obtain(file: RemoteFile) -> Path:
+            if not self._keep(file):
+                self._fetch(file, parameters=0)
+            return self._preset.directory / file.name
+
+        return make_plan(self._origin, obtain, allow_pickle=self._options.allow_pickle)
+
+    def kept(self, file: RemoteFile) -> FileRecord | None:
+        """Return the record of a file that is here and is the one at the source."""
+        path = self._preset.file(file.name)
+        if path is None or self._options.force:
+            return None
+        if file.size not in (None, path.stat().st_size):
+            return None
+        before = self._recorded.get(file.name)
+        if before is not None:
+            return before if record(self._preset, file.name) == before else None
+        for kind in ("sha256", "git_sha1", "md5"):
+            stated = getattr(self._stated(file), kind)
+            if stated:
+                same = file_digest(path, kind) == stated
+                return record(self._preset, file.name) if same else None
+        return None
+
+    def _stated(self, file: RemoteFile) -> RemoteFile:
+        """Return `file` with the hash that its source states, at the latest when it is asked."""
+        if file.sha256 or file.git_sha1 or file.md5:
+            return file
+        origin = self._origin
+
+        def ask() -> RemoteFile:
+            with origin.source.open(origin.handle, origin.listing, file, 0) as stream:
+                return stream.file
+
+        return with_retries(ask, origin.retries, origin.on_event)
+
+    def _keep(self, file: RemoteFile) -> bool:
+        found = self.kept(file)
+        if found is not None:
+            self._records[file.name] = found
+        return found is not None
+
+    def _fetch(self, file: RemoteFile, parameters: int) -> None:
+        preset = self._preset
+        transfer = Transfer(self._origin, file, preset.home, parameters)
+        try:
+            self._records[file.name] = transfer.run()
+            preset.cache.publish(
+                preset.handle.location, preset.revision, transfer.file, transfer.partial.path
+            )
+        except OSError as error:
+            raise _unwritable(preset, error) from error
+        finally:
+            transfer.partial.close()
+        self._fetched.append(file.name)
+
+
+def _ask(handle: Handle, settings: Settings, options: PullOptions) -> Origin:
+    """Ask the source which revision and files `handle` means."""
+    if settings.offline:
+        raise NetworkError(
+            f"{handle} cannot be pulled offline",
+            hint="unset FNET_OFFLINE and HF_HUB_OFFLINE and leave --offline out, or bring an "
+            "archive: fnet presets import FILE",
+        )
+    source = remote_source(handle.source, settings)
+    listing = with_retries(lambda: source.list(handle), settings.retries, options.on_event)
+    return Origin(source, handle, listing, settings.retries, options.on_event)
+
+
+def _whole(preset: CachedPreset, settings: Settings, options: PullOptions) -> Manifest | None:
+    """Return the manifest of a preset whose files are all here and unchanged, or None.
+
+    One that another program has fetched is adopted; that it lacks a vocabulary is reason to ask
+    its source, where that may be asked.
+    """
+    if options.force:
+        return None
+    manifest = preset.manifest
+    if manifest is None:
+        layout = preset.layout()
+        if layout is None or not (settings.offline or preset.file(layout.vocabulary_file)):
+            return None
+        manifest = adopt(preset)
+    elif problems(preset, manifest):
+        return None
+    if manifest.allow_pickle and not options.allow_pickle:
+        return manifest
+    _check_locked(preset.handle, manifest.by_name, options.locked)
+    return manifest
+
+
+def _settle(preset: CachedPreset, handle: Handle) -> None:
+    """Let the revision that was asked for mean this one; a cache may be read-only."""
+    with suppress(OSError):
+        preset.cache.settle(preset.handle.location, preset.revision, handle.revision)
+
+
+def _check_locked(handle: Handle, records: dict[str, FileRecord], locked: Manifest | None) -> None:
+    """Require that the files are those of a lock file."""
+    if locked is None:
+        return
+    wanted = locked.by_name
+    for name in sorted({*wanted, *records}):
+        if wanted.get(name) != records.get(name):
+            raise IntegrityError(
+                f"{handle}: {name} is not the file that was locked",
+                hint="the source has changed it, or the lock file is of another preset",
+            )
+
+
+def _check_space(preset: CachedPreset, needed: int) -> None:
+    directory = preset.home
+    while not directory.exists():
+        directory = directory.parent
+    free = shutil.disk_usage(directory).free
+    if needed > free:
+        raise OutputError(
+            f"{preset.handle} needs {show_bytes(needed)} in {directory}, "
+            f"where {show_bytes(free)} are free",
+            hint="free some space, or choose another cache directory",
+        )
+
+
+@contextmanager
+def _alone(preset: CachedPreset, options: PullOptions) -> Iterator[None]:
+    """Hold the lock of a revision: two processes would do the same work.
+
+    It is a lease in a file, which works on every file system: one whose holder is gone is taken
+    over. Nothing depends on it but that no work is done twice.
+    """
+    from filelock import SoftFileLease, Timeout
+
+    path = preset.home / OWN_DIRECTORY / f"{preset.revision}.lock"
+    lease = SoftFileLease(path, lease_duration=LOCK_LEASE_SECONDS)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lease.acquire(timeout=0)
+        except Timeout:
+            options.on_event(Waiting(str(preset.handle), f"process {lease.pid or '?'}"))
+            lease.acquire(poll_interval=0.2)
+    except OSError as error:
+        raise _unwritable(preset, error) from error
+    try:
+        yield
+    finally:
+        lease.release()
+
+
+def _unwritable(preset: CachedPreset, error: OSError) -> FnetError:
+    return OutputError(
+        f"cannot write to {preset.home}: {error.strerror or error}",
+        hint="another cache directory can be named: KAGGLEHUB_CACHE, HF_HOME, FNET_CACHE",
+    )

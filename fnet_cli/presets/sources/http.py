@@ -1,0 +1,177 @@
+"""What the answers of HTTP servers mean, whichever client they came through."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import email.utils
+import math
+import re
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from fnet_cli.errors import FnetError, NetworkError, PresetNotFoundError
+from fnet_cli.presets.sources.base import ByteStream, RemoteFile, TransientError
+
+if TYPE_CHECKING:
+    import requests
+
+_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_CHUNK_BYTES = 1024 * 1024
+_MAX_ANSWER_BYTES = 16 * 1024**2
+_TYPE_KEPT = "X-Kept-Content-Type"
+
+
+def check_status(status: int, headers: Mapping[str, str], what: str, hint: str = "") -> None:
+    """Raise what an HTTP status means; return for 200 and 206.
+
+    `what` names the thing that was asked for, and `hint` tells how to log in. 416 is transient:
+    the bytes already here are not a beginning of the file, and are dropped.
+    """
+    if status in (200, 206):
+        return
+    if status in _TRANSIENT:
+        raise TransientError(f"{what}: the server answers {status}", retry_after(headers))
+    raise _lasting(status, what, hint)
+
+
+def _lasting(status: int, what: str, hint: str) -> FnetError:
+    if status in (401, 403):
+        return NetworkError(f"{what}: access is refused ({status})", hint=hint)
+    if status in (404, 410):
+        return PresetNotFoundError(f"{what}: there is no such thing ({status})", hint=hint)
+    return NetworkError(f"{what}: the server answers {status}")
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that a Retry-After header asks for, given as seconds or as a date."""
+    value = headers.get("Retry-After", "")
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+        except ValueError:
+            return None
+    return max(seconds, 0.0) if math.isfinite(seconds) else None
+
+
+def body_position(status: int, headers: Mapping[str, str], offset: int) -> tuple[int, int | None]:
+    """Return where a body starts in its file and the file's size, where the server states it.
+
+    Raises TransientError for a part that is not the one asked for.
+    """
+    if headers.get("Content-Encoding", "identity") != "identity":
+        return 0, None  # the length is that of the compressed bytes
+    if status != 206:
+        return 0, _count(headers.get("Content-Length"))
+    found = _RANGE.fullmatch(headers.get("Content-Range", ""))
+    if not found or int(found[1]) != offset:
+        raise TransientError("the server sends another part of the file than was asked for")
+    return offset, _count(found[3])
+
+
+def stated(file: RemoteFile, headers: Mapping[str, str], size: int | None) -> RemoteFile:
+    """Return `file` with what a response's headers add: size, md5, a tag."""
+    return RemoteFile(
+        name=file.name,
+        size=file.size if file.size is not None else size,
+        sha256=file.sha256,
+        md5=file.md5 or _stated_md5(headers),
+        git_sha1=file.git_sha1,
+        tag=file.tag or headers.get("ETag", ""),
+    )
+
+
+def _stated_md5(headers: Mapping[str, str]) -> str | None:
+    """Return the md5 in `x-goog-hash: crc32c=...,md5=...`, in hex."""
+    for part in headers.get("x-goog-hash", "").split(","):
+        name, _, value = part.strip().partition("=")
+        if name == "md5":
+            try:
+                digest = base64.b64decode(value, validate=True)
+            except binascii.Error:
+                return None
+            return digest.hex() if len(digest) == 16 else None
+    return None
+
+
+def _count(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() else None
+
+
+def requests_stream(response: requests.Response, file: RemoteFile, offset: int) -> ByteStream:
+    """Return the body of a successful `requests` response that was opened as a stream."""
+    start, size = body_position(response.status_code, response.headers, offset)
+    return ByteStream(
+        file=stated(file, response.headers, size),
+        offset=start,
+        content_type=response.headers.get(_TYPE_KEPT, response.headers.get("Content-Type", "")),
+        read=lambda: _raw_chunks(response),
+    )
+
+
+def prepare_session(
+    session: requests.Session, timeout: float, *, streaming: bool, offset: int = 0
+) -> None:
+    """Bound what every request of a client's session may cost: time always, memory too.
+
+    With `streaming` the body is the caller's to read, from `offset` on; otherwise it is read
+    here, up to a limit.
+    """
+    from requests.adapters import HTTPAdapter
+
+    class Adapter(HTTPAdapter):
+        def send(self, request: Any, *positional: Any, **options: Any) -> requests.Response:
+            if offset:  # kept by a redirect, which drops credentials where it leaves the host
+                request.headers["Range"] = f"bytes={offset}-"
+            if streaming:
+                request.headers["Accept-Encoding"] = "identity"
+            response = super().send(request, *positional, **{**options, "timeout": timeout})
+            if not streaming:
+                _read_whole(response)
+            elif "Content-Type" in response.headers and response.status_code < 300:
+                # The client would read a body that calls itself JSON whole, however long.
+                response.headers[_TYPE_KEPT] = response.headers.pop("Content-Type")
+            return response
+
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, Adapter())
+
+
+def _read_whole(response: requests.Response) -> None:
+    """Read a body into the response, as the client will want it."""
+    import requests
+
+    body = b""
+    for chunk in response.iter_content(_CHUNK_BYTES):
+        body += chunk
+        if len(body) > _MAX_ANSWER_BYTES:
+            response.close()
+            raise requests.ConnectionError(f"an answer of more than {_MAX_ANSWER_BYTES:,} bytes")
+    response._content = body
+
+
+def _raw_chunks(response: requests.Response) -> Iterator[bytes]:
+    """Yield a body's bytes as the socket has them: no chunk waits to be full."""
+    from urllib3.exceptions import HTTPError
+
+    encoded = response.headers.get("Content-Encoding", "identity") != "identity"
+    try:
+        while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=encoded):
+            yield chunk
+    except (HTTPError, OSError) as error:
+        raise TransientError(f"the connection failed: {reason(error)}") from error
+
+
+def reason(error: BaseException) -> str:
+    """Return the innermost cause of a client's error, in its own words."""
+    inner: Any = error
+    while (
+        cause := getattr(inner, "reason", None) or inner.__cause__ or inner.__context__
+    ) and isinstance(cause, BaseException):
+        inner = cause
+    text = getattr(inner, "strerror", None) or str(inner).partition("\n")[0]
+    return f"{type(inner).__name__}: {text:.200}" if text else type(inner).__name__

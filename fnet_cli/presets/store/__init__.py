@@ -1,0 +1,1 @@
+"""What has been fetched: the clients' caches, and a manifest beside each preset in them."""

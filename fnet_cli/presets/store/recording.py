@@ -1,0 +1,92 @@
+"""Writing manifests, and holding files against them."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+
+from fnet_cli.backbone.parameters import parameter_count
+from fnet_cli.constants import CONFIG_FILE, __version__
+from fnet_cli.errors import PresetError, PresetNotFoundError
+from fnet_cli.presets.fingerprint import file_sha256
+from fnet_cli.presets.layouts import layout_of
+from fnet_cli.presets.store.cached import CachedPreset, size_problem
+from fnet_cli.presets.store.manifest import FileRecord, Manifest, write_manifest
+
+
+def record_preset(
+    preset: CachedPreset,
+    files: Sequence[FileRecord],
+    *,
+    requested: str = "",
+    allow_pickle: bool = False,
+) -> Manifest:
+    """Check that a preset whose files are all in place would load, and write its manifest.
+
+    Reads headers only. Raises PresetError or UnsafePresetError for one that would not load. A
+    cache that cannot be written to goes without a manifest.
+    """
+    path = preset.directory / CONFIG_FILE
+    layout, document = layout_of(path)
+    config, dtype = layout.read_config(path, document)
+    with layout.open_weights(preset.directory, config, allow_pickle=allow_pickle):
+        pass  # opening checks the headers
+    manifest = Manifest(
+        handle=str(preset.handle.unpinned),
+        source=preset.handle.source.value,
+        revision=preset.revision,
+        requested=requested,
+        layout=layout.name,
+        parameters=parameter_count(config),
+        dtype=dtype,
+        files=tuple(sorted(files, key=lambda file: file.name)),
+        allow_pickle=allow_pickle,
+        pulled_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        tool=f"fnet-cli {__version__}",
+    )
+    with contextlib.suppress(OSError):
+        write_manifest(preset.manifest_path, manifest)
+    return manifest
+
+
+def adopt(preset: CachedPreset) -> Manifest:
+    """Record a preset that another program has put into its client's cache.
+
+    Its hashes are taken from the files as they are. Raises PresetNotFoundError where the preset
+    is not whole.
+    """
+    layout = preset.layout()
+    if layout is None:
+        raise PresetNotFoundError(
+            f"{preset.handle} is not whole on this machine",
+            hint=f"fetch what is missing: fnet presets pull {preset.handle}",
+        )
+    weights = layout.weight_files(preset.directory, allow_pickle=True)
+    names = {path.relative_to(preset.directory).as_posix() for path in weights}
+    names |= {
+        name for name in layout.files.all if preset.file(name) and name != layout.files.pickle
+    }
+    pickled = bool(layout.files.pickle) and layout.files.pickle in {path.name for path in weights}
+    return record_preset(preset, [record(preset, name) for name in names], allow_pickle=pickled)
+
+
+def record(preset: CachedPreset, name: str) -> FileRecord:
+    """Return the record of a file as it is now."""
+    path = preset.file(name)
+    if path is None:
+        raise PresetError(f"{preset.directory}: {name} is missing")
+    return FileRecord(name, path.stat().st_size, file_sha256(path))
+
+
+def problems(preset: CachedPreset, manifest: Manifest) -> list[str]:
+    """Return what is wrong with a preset's files, every byte read: a line for each bad file."""
+    found = []
+    for expected in manifest.files:
+        path = preset.file(expected.name)
+        problem = size_problem(path, expected)
+        if not problem and path is not None and file_sha256(path) != expected.sha256:
+            problem = f"{expected.name} has changed: its sha256 is not the recorded one"
+        if problem:
+            found.append(problem)
+    return found

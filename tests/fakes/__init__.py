@@ -1,0 +1,1 @@
+"""Loopback stand-ins for the model hubs, with faults to switch on."""
