@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fnet_cli.constants import DEFAULT_PRESET, DEFAULT_RETRIES, DEFAULT_TIMEOUT_SECONDS
-from fnet_cli.errors import UsageError
+from fnet_cli.errors import OutputError, UsageError
+from fnet_cli.files import replacing
 
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
@@ -23,7 +24,8 @@ class Settings:
     `default_preset` is FNET_PRESET, else `preset` in the config file, else the bundled preset.
     `kaggle_cache` and `huggingface_cache` are the two clients' own caches, `own_cache` is ours,
     for presets that come from neither. `offline` forbids every connection; `timeout` (seconds)
-    and `retries` are for each request. `kaggle_endpoint` replaces the address of Kaggle's API.
+    and `retries` are for each request. `kaggle_endpoint` and
+    `huggingface_endpoint` replace the addresses of the hubs.
     """
 
     default_preset: str = DEFAULT_PRESET
@@ -35,6 +37,7 @@ class Settings:
     timeout: float = DEFAULT_TIMEOUT_SECONDS
     retries: int = DEFAULT_RETRIES
     kaggle_endpoint: str = ""
+    huggingface_endpoint: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -71,7 +74,29 @@ class Settings:
             timeout=_number(environ, "FNET_TIMEOUT", DEFAULT_TIMEOUT_SECONDS),
             retries=int(_number(environ, "FNET_RETRIES", DEFAULT_RETRIES)),
             kaggle_endpoint=environ.get("KAGGLE_API_ENDPOINT", "").rstrip("/"),
+            huggingface_endpoint=environ.get("HF_ENDPOINT", "").rstrip("/"),
         )  # fmt: skip
+
+
+def save_default_preset(path: Path, preset: str) -> None:
+    """Write `preset` as the default into a config file, whose other lines stay as they are.
+
+    Raises UsageError for a file that is not TOML, and OutputError where it cannot be written.
+    """
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        document = tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else None
+        document = document or tomlkit.document()
+        document["preset"] = preset
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_text(tomlkit.dumps(document), encoding="utf-8")
+    except (TOMLKitError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not valid TOML: {error}", hint="correct or remove it") from error
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _file_preset(path: Path) -> str:

@@ -28,7 +28,7 @@ _BASE = {"constants", "errors", "files", "units"}
 _MIDDLE = {"backbone", "presets", "tokenizer"}
 MAY_IMPORT = {
     "constants": set(), "errors": set(), "files": _BASE, "units": _BASE,
-    "config": {"constants", "errors"}, "backbone": {*_BASE, "config"},
+    "config": {"constants", "errors", "files"}, "backbone": {*_BASE, "config"},
     "tokenizer": {*_BASE, "config"}, "presets": {*_BASE, "config", "backbone", "tokenizer"},
     "encoding": {*_BASE, *_MIDDLE, "config"}, "cli": {*_BASE, *_MIDDLE, "config", "encoding"},
     "__main__": {"cli"}, "__init__": {*_BASE, *_MIDDLE, "config", "encoding"},
@@ -47,7 +47,7 @@ FRAMEWORKS = {"keras", "tensorflow", "jax", "torch"}
 MANY_PARAMETERS = 5
 MANY_BY_DESIGN = {
     ("fnet_cli.backbone.encoder", "__init__"), ("fnet_cli.backbone.model", "__init__"),
-    ("fnet_cli.cli.encode", "encode"),
+    ("fnet_cli.cli.encode", "encode"), ("fnet_cli.cli.store", "pull_command"),
 }  # fmt: skip
 HEAVY = FRAMEWORKS | {"pyarrow", "kagglehub", "huggingface_hub"}
 

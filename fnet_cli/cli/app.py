@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fnet_cli.cli import store  # noqa: F401 - adds its commands
 from fnet_cli.cli.encode import encode
 from fnet_cli.cli.presets import presets_app
 from fnet_cli.cli.summary import summary
@@ -13,7 +14,7 @@ from fnet_cli.constants import __version__
 
 app = typer.Typer(
     name="fnet",
-    help="FNet text embeddings: encode token files, look at presets.",
+    help="FNet text embeddings: encode token files, pull and look after presets.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",

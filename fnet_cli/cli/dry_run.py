@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -19,11 +18,11 @@ from fnet_cli.errors import UsageError
 from fnet_cli.units import show_seconds
 
 
-def dry_run(options: EncodeOptions, *, as_json: bool) -> None:
+def dry_run(options: EncodeOptions, settings: Settings, *, as_json: bool) -> None:
     """Check the job, time a small sample, and print both; writes no file."""
     if "-" in options.inputs:
         raise UsageError("--dry-run would use up the rows on standard input", hint="give it a file")
-    context = JobContext(settings=Settings.from_env(os.environ), engine_loader=quiet_load_engine)
+    context = JobContext(settings=settings, engine_loader=quiet_load_engine)
     plan = make_plan(options, context.settings, context.stdin)
     record = _record(plan, estimate(plan, context))
     if as_json:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fnet_cli.cli.interrupts import signals_held, stop_if_asked
+from fnet_cli.cli.settings import current_settings
 from fnet_cli.config import Settings
 from fnet_cli.constants import DEFAULT_BATCH_SIZE, SEGMENT_COLUMN, TOKEN_COLUMN
 from fnet_cli.encoding.options import (
@@ -55,9 +56,10 @@ def encode(  # noqa: PLR0913
     preset: Annotated[
         str,
         _option(
-            "Preset name or directory. Default: FNET_PRESET, or the bundled f_net_mini_en.",
+            "Preset name, handle or directory. Default: FNET_PRESET, what `presets use` chose, or "
+            "the bundled f_net_mini_en.",
             _MODEL,
-            metavar="NAME|DIR",
+            metavar="NAME|HANDLE|DIR",
         ),
     ] = "",
     pooling: Annotated[
@@ -120,6 +122,9 @@ def encode(  # noqa: PLR0913
     dry_run: Annotated[
         bool, _option("Check everything and estimate the time; write nothing.", _RUN, "--dry-run")
     ] = False,
+    offline: Annotated[
+        bool, _option("Make no connection: the preset must be here.", _RUN, "--offline")
+    ] = False,
     quiet: Annotated[bool, _option("Print errors only.", _RUN, "-q", "--quiet")] = False,
     as_json: Annotated[
         bool, _option("Print the closing record as JSON on standard output.", _RUN, "--json")
@@ -157,23 +162,27 @@ def encode(  # noqa: PLR0913
     if dry_run:
         from fnet_cli.cli.dry_run import dry_run as show
 
-        show(options, as_json=as_json)
+        show(options, current_settings(offline=offline), as_json=as_json)
     else:
-        _run(options, quiet=quiet, as_json=as_json)
+        _run(options, current_settings(offline=offline), quiet=quiet, as_json=as_json)
 
 
 def _split(values: list[str]) -> tuple[str, ...]:
     return tuple(name for value in values for name in value.split(",") if name)
 
 
-def _run(options: EncodeOptions, *, quiet: bool, as_json: bool) -> None:
+def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bool) -> None:
     from fnet_cli.cli.progress import shown_progress
+    from fnet_cli.cli.pull_progress import shown_pull
     from fnet_cli.encoding.job import JobContext, encode_files
+    from fnet_cli.presets.resolving import resolve_preset
 
     if as_json and options.output == "-":
         raise UsageError(
             "--json and -o - both write to standard output", hint="write the rows to a file"
         )
+    with shown_pull(quiet=quiet) as on_pull:  # its bars come and go before the job's
+        resolve_preset(options.preset, settings, on_pull)
     with shown_progress(quiet=quiet) as show:
 
         def on_progress(progress: Progress) -> None:
@@ -181,7 +190,7 @@ def _run(options: EncodeOptions, *, quiet: bool, as_json: bool) -> None:
             show(progress)
 
         context = JobContext(
-            settings=Settings.from_env(os.environ),
+            settings=settings,
             engine_loader=quiet_load_engine,
             on_progress=on_progress,
         )

@@ -1,37 +1,58 @@
-"""`fnet presets`: what there is, and what is in it."""
+"""`fnet presets`: what there is, what is in it, and which is used."""
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from fnet_cli.cli.settings import Offline, current_settings
 from fnet_cli.cli.tables import Column, Table, TableFormat, number, print_table, size
-from fnet_cli.config import Settings
-from fnet_cli.presets.inspecting import inspect_preset, list_presets
 
-presets_app = typer.Typer(name="presets", help="Look at presets.", no_args_is_help=True)
+presets_app = typer.Typer(
+    name="presets", help="Pull, look at and look after presets.", no_args_is_help=True
+)
+
+FormatOption = Annotated[
+    TableFormat | None,
+    typer.Option("--format", help="Output format; a table on a terminal, TSV in a pipe."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
+AllowPickle = Annotated[
+    bool,
+    typer.Option(
+        "--allow-pickle",
+        help="Let torch read the tensors of a .bin file (weights_only), and nothing else from it.",
+    ),
+]
+
+
+def chosen_format(kind: TableFormat | None, as_json: bool) -> TableFormat | None:
+    """Return the format that the two options choose together."""
+    return TableFormat.JSON if as_json else kind
 
 
 def _shown(value: Any) -> str:
     return number(value) if value is None or isinstance(value, int) else str(value)
 
 
+def short_revision(value: Any) -> str:
+    """Show a revision as people compare them: a commit by its beginning."""
+    return str(value)[:12]
+
+
 _LIST_COLUMNS = (
     Column("name", "Name"),
     Column("source", "Source"),
+    Column("revision", "Revision", short_revision),
     Column("state", "State"),
     Column("parameters", "Parameters", number, right=True),
     Column("bytes", "On disk", size, right=True),
     Column("description", "Description"),
 )
 _INSPECT_COLUMNS = (Column("key", "Key"), Column("value", "Value", _shown))
-
-_FORMAT = typer.Option("--format", help="Output format; a table on a terminal, TSV in a pipe.")
-_JSON = typer.Option("--json", help="The same as --format json.")
 
 
 class PresetFormat(StrEnum):
@@ -45,37 +66,48 @@ class PresetFormat(StrEnum):
 def list_command(
     directories: Annotated[
         list[Path] | None,
-        typer.Argument(help="Directories to look for presets in, besides the built-in ones."),
+        typer.Argument(help="Directories to look for presets in, besides the caches."),
     ] = None,
-    kind: Annotated[TableFormat | None, _FORMAT] = None,
-    as_json: Annotated[bool, _JSON] = False,
+    cached: Annotated[
+        bool, typer.Option("--cached", help="Only what is in a cache on this machine.")
+    ] = False,
+    kind: FormatOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """List bundled, built-in and local presets.
+    """List built-in, cached and local presets.
 
-    Example: fnet presets list ~/presets
+    Example: fnet presets list --cached
     """
-    rows = [
-        entry.to_dict() for entry in list_presets(directories or [], Settings.from_env(os.environ))
-    ]
-    print_table(Table(_LIST_COLUMNS, rows), TableFormat.JSON if as_json else kind, rows)
+    from fnet_cli.presets.listing import list_presets
+
+    found = list_presets(directories or [], current_settings(), cached_only=cached)
+    rows = [entry.to_dict() for entry in found]
+    print_table(Table(_LIST_COLUMNS, rows), chosen_format(kind, as_json), rows)
 
 
 @presets_app.command("inspect")
 def inspect_command(
-    preset: Annotated[str, typer.Argument(help="Preset name or directory.", metavar="NAME|DIR")],
-    kind: Annotated[TableFormat | None, _FORMAT] = None,
-    as_json: Annotated[bool, _JSON] = False,
+    preset: Annotated[
+        str, typer.Argument(help="Preset name, handle or directory.", metavar="NAME|HANDLE|DIR")
+    ],
+    offline: Offline = False,
+    kind: FormatOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show a preset's sizes, files, tokenizer, and what is wrong with it.
+    """Show a preset's sizes, files, tokenizer, and what would be refused.
 
-    Reads headers only. Ends with 4 where the preset could not be loaded.
+    Weights are hashed and their headers checked, never loaded. A preset of a hub that is not
+    here is pulled. Ends with 4 where the preset could not be loaded.
 
     Example: fnet presets inspect f_net_mini_en
     """
-    found = inspect_preset(preset, Settings.from_env(os.environ))
+    from fnet_cli.cli.pull_progress import shown_pull
+    from fnet_cli.presets.inspecting import inspect_preset
+
+    with shown_pull() as on_pull:
+        found = inspect_preset(preset, current_settings(offline=offline), on_pull)
     rows = [{"key": key, "value": value} for key, value in _flat(found.to_dict())]
-    chosen = TableFormat.JSON if as_json else kind
-    print_table(Table(_INSPECT_COLUMNS, rows), chosen, found.to_dict())
+    print_table(Table(_INSPECT_COLUMNS, rows), chosen_format(kind, as_json), found.to_dict())
     if found.problem is not None:
         raise found.problem
 
@@ -92,19 +124,61 @@ def _flat(document: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return rows
 
 
+@presets_app.command("path")
+def path_command(
+    preset: Annotated[
+        str, typer.Argument(help="Preset name, handle or directory.", metavar="NAME")
+    ],
+) -> None:
+    """Print the directory of a preset that is on this machine: one line, for scripts.
+
+    Example: ls "$(fnet presets path f_net_mini_en)"
+    """
+    from fnet_cli.presets.resolving import resolve_preset
+
+    typer.echo(resolve_preset(preset, current_settings()).directory.absolute())
+
+
+@presets_app.command("use")
+def use_command(
+    preset: Annotated[
+        str, typer.Argument(help="Preset name, handle or directory.", metavar="NAME")
+    ],
+) -> None:
+    """Make a preset the default of encode and summary; FNET_PRESET wins over it.
+
+    Example: fnet presets use f_net_base_en
+    """
+    from fnet_cli.config import save_default_preset
+    from fnet_cli.presets.resolving import lasting_name
+
+    settings = current_settings()
+    name, note = lasting_name(preset, settings)
+    save_default_preset(settings.config_file, name)
+    typer.echo(f"fnet: {name} is the default preset now ({settings.config_file})", err=True)
+    if note:
+        typer.echo(f"fnet: note: {note}", err=True)
+
+
 @presets_app.command("convert")
 def convert_command(
-    source: Annotated[str, typer.Argument(help="Preset name or directory.", metavar="SRC")],
+    source: Annotated[str, typer.Argument(help="Preset name, handle or directory.", metavar="SRC")],
     destination: Annotated[Path, typer.Argument(help="New directory.", metavar="DST")],
     to: Annotated[PresetFormat, typer.Option(help="Format to write.")],
+    allow_pickle: AllowPickle = False,
+    offline: Offline = False,
 ) -> None:
     """Convert a preset between KerasHub's format and transformers'.
 
     Example: fnet presets convert f_net_mini_en mini-pt --to transformers
     """
+    from fnet_cli.cli.pull_progress import shown_pull
     from fnet_cli.presets.converting import convert_preset
     from fnet_cli.presets.resolving import resolve_preset
 
-    preset = resolve_preset(source, Settings.from_env(os.environ))
+    with shown_pull() as on_pull:
+        preset = resolve_preset(
+            source, current_settings(offline=offline), on_pull, allow_pickle=allow_pickle
+        )
     convert_preset(preset, destination, to.value)
     typer.echo(f"fnet: wrote {destination} in the format of {to.value}", err=True)

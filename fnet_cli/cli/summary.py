@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -10,8 +9,8 @@ import typer
 
 from fnet_cli.backbone.config import BackboneConfig
 from fnet_cli.backbone.parameters import LayerParameters, layer_table, parameter_count
+from fnet_cli.cli.settings import Offline, current_settings
 from fnet_cli.cli.tables import Column, Table, TableFormat, number, print_table, size
-from fnet_cli.config import Settings
 
 
 class Grouping(StrEnum):
@@ -45,7 +44,7 @@ _COLUMNS = (
 
 def summary(
     preset: Annotated[
-        str | None, typer.Argument(help="Preset name or directory; all built-in ones without it.")
+        str | None, typer.Argument(help="Preset name, handle or directory; else all built-in ones.")
     ] = None,
     kind: Annotated[
         TableFormat | None,
@@ -55,6 +54,7 @@ def summary(
     dtype: Annotated[
         SummaryDtype, typer.Option(help="Dtype that bytes are counted in.")
     ] = SummaryDtype.FLOAT32,
+    offline: Offline = False,
 ) -> None:
     """Print a parameter-count table.
 
@@ -64,9 +64,11 @@ def summary(
         rows = _builtin_rows(dtype.width)
         print_table(Table(_COLUMNS, rows), kind, {"dtype": dtype.value, "presets": rows})
         return
+    from fnet_cli.cli.pull_progress import shown_pull
     from fnet_cli.presets.resolving import resolve_config
 
-    config = resolve_config(preset, Settings.from_env(os.environ))
+    with shown_pull() as on_pull:
+        config = resolve_config(preset, current_settings(offline=offline), on_pull)
     rows = summary_rows(config, by, dtype.width)
     total = _row("total", ("B", config.hidden_dim), parameter_count(config), dtype.width)
     document = {"preset": preset, "dtype": dtype.value, "rows": rows, "total": total}

@@ -117,25 +117,21 @@ def make_plan(
     embedding = _embedding_type(options, preset.config.hidden_dim)
     record = _record(options, preset, shape, sha256)
     schema = _output_schema(sources[0].schema, fields, embedding, record)
-    plan = JobPlan(
-        options=options,
-        preset=preset,
-        weights_sha256=sha256,
-        sources=sources,
-        segments=segments,
-        passthrough=tuple(field.name for field in fields),
-        shape=shape,
-        target=OutputTarget(
-            path,
-            kind,
-            options.compression,
-            schema,
-            _window_rows(options, preset, shape.sequence_length),
-        ),
-        rows=_total([source.rows for source in sources]),
-        tokens=_total([source.token_count(options.token_column) for source in sources]),
+    window = _window_rows(options, preset, shape.sequence_length)
+    plan = _limited(
+        JobPlan(
+            options=options,
+            preset=preset,
+            weights_sha256=sha256,
+            sources=sources,
+            segments=segments,
+            passthrough=tuple(field.name for field in fields),
+            shape=shape,
+            target=OutputTarget(path, kind, options.compression, schema, window),
+            rows=_total([source.rows for source in sources]),
+            tokens=_total([source.token_count(options.token_column) for source in sources]),
+        )
     )
-    plan = _limited(plan)
     if path is not None and plan.expected_bytes:
         check_space(path, plan.expected_bytes)
     return plan

@@ -1,105 +1,39 @@
-"""What presets there are, and what is in one, from names, configs and file headers."""
+"""What is in a preset, from its config, its file headers and its record."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fnet_cli.backbone.config import BackboneConfig
 from fnet_cli.backbone.parameters import layer_table, parameter_count
 from fnet_cli.config import Settings
 from fnet_cli.constants import CONFIG_FILE
-from fnet_cli.errors import FnetError, PresetError
-from fnet_cli.presets.registry import BUILTIN_PRESETS
+from fnet_cli.errors import FnetError, IntegrityError, PresetError
+from fnet_cli.presets.handles import parse_handle
+from fnet_cli.presets.listing import preset_files
+from fnet_cli.presets.pulling.events import EventCallback
+from fnet_cli.presets.registry import BUILTIN_PRESETS, BuiltinPreset
 from fnet_cli.presets.resolving import LocalPreset, resolve_preset
-
-_PRESET_FILE_SUFFIXES = (".json", ".h5", ".safetensors", ".spm", ".model", ".md")
-
-
-@dataclass(frozen=True)
-class PresetEntry:
-    """One line of the list of presets. `bytes` is None where nothing is on this machine."""
-
-    name: str
-    source: str
-    state: str
-    parameters: int | None
-    bytes: int | None
-    description: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the entry as `--json` prints it."""
-        return asdict(self)
-
-
-def list_presets(directories: Sequence[Path], settings: Settings) -> list[PresetEntry]:
-    """List the built-in presets, a default preset that is a directory, and those found.
-
-    Each of `directories` is a preset itself or holds presets; PresetError where one is missing.
-    """
-    entries = [
-        PresetEntry(
-            preset.name,
-            "bundled" if preset.bundled else "kaggle",
-            "bundled" if preset.bundled else "not pulled",
-            preset.parameters,
-            _disk_size(resolve_preset(preset.name, settings).directory) if preset.bundled else None,
-            preset.description,
-        )
-        for preset in BUILTIN_PRESETS.values()
-    ]
-    found = [path for directory in directories for path in _preset_directories(directory)]
-    default = settings.default_preset
-    if default not in BUILTIN_PRESETS and Path(default).is_dir():
-        found.insert(0, Path(default))
-    return entries + [_local_entry(path, settings) for path in dict.fromkeys(found)]
-
-
-def _preset_directories(directory: Path) -> Iterator[Path]:
-    if not directory.is_dir():
-        raise PresetError(f"there is no directory {directory}")
-    if (directory / CONFIG_FILE).is_file():
-        yield directory
-        return
-    yield from sorted(path.parent for path in directory.glob(f"*/{CONFIG_FILE}"))
-
-
-def _local_entry(path: Path, settings: Settings) -> PresetEntry:
-    try:
-        count = parameter_count(resolve_preset(_as_path(path), settings).config)
-    except PresetError as error:
-        return PresetEntry(str(path), "local", "invalid", None, _disk_size(path), str(error))
-    return PresetEntry(str(path), "local", "present", count, _disk_size(path), "")
-
-
-def _as_path(path: Path) -> str:
-    """Return a handle that no built-in name can shadow."""
-    return str(path) if path.is_absolute() else f"./{path}"
-
-
-def preset_files(directory: Path) -> list[Path]:
-    """List a preset's own files, sorted; links and files of other kinds are not its."""
-    return sorted(
-        path
-        for path in directory.rglob("*")
-        if path.suffix in _PRESET_FILE_SUFFIXES and path.is_file() and not path.is_symlink()
-    )
-
-
-def _disk_size(directory: Path) -> int:
-    return sum(path.stat().st_size for path in preset_files(directory))
+from fnet_cli.presets.store.cached import find_cached, repair_hint
+from fnet_cli.presets.store.recording import problems
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What is in a preset. `problem` is why it could not be loaded, if so."""
+    """What is in a preset.
+
+    `refused` says why it, or a part of it, would not be loaded: a line for each reason, and
+    `problem` is the first of them as an error. `provenance` is what its manifest records.
+    """
 
     preset: str
     source: str
     state: str
     description: str
     directory: str | None
+    layout: str | None
     dtype: str | None
     stored_dtypes: list[str]
     config: dict[str, Any]
@@ -107,89 +41,148 @@ class Inspection:
     blocks: dict[str, int]
     tokenizer: dict[str, int] = field(default_factory=dict)
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    provenance: dict[str, str] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
     problem: FnetError | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as `--json` prints it."""
-        problem = None if self.problem is None else str(self.problem)
         shallow = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**shallow, "problem": problem}
+        del shallow["problem"]
+        return shallow
 
 
-def inspect_preset(handle: str, settings: Settings) -> Inspection:
+def inspect_preset(
+    handle: str, settings: Settings, on_pull: EventCallback | None = None
+) -> Inspection:
     """Look into a preset: config, counts, file hashes, tokenizer, and what would be refused.
 
-    Weights are hashed, and their headers checked, never loaded. Raises PresetError where not
-    even the config can be read.
+    Weights are hashed, and their headers checked, never loaded. A built-in preset that is not
+    here is shown from the table; another one is pulled where `on_pull` is given. Raises
+    PresetError where not even the config can be read.
     """
     builtin = BUILTIN_PRESETS.get(handle)
-    if builtin and not builtin.bundled:
-        return Inspection(
-            preset=handle,
-            source=builtin.kaggle_handle or "",
-            state="not pulled",
-            description=builtin.description,
-            directory=None,
-            dtype=None,
-            stored_dtypes=[],
-            config=builtin.config.to_dict(),
-            parameters=builtin.parameters,
-            blocks=_blocks(builtin.config),
-        )
-    preset = resolve_preset(handle, settings)
-    stored, tokenizer, problem = _check_files(preset)
+    if builtin and not builtin.bundled and not _is_here(handle, settings):
+        return _from_table(builtin)
+    preset = resolve_preset(handle, settings, on_pull)
+    stored, tokenizer, found = _check_files(preset)
+    manifest = preset.cached and preset.cached.manifest
+    if preset.cached and manifest:
+        damage = problems(preset.cached, manifest)
+        hint = repair_hint(preset.cached.handle)
+        found += [IntegrityError(f"{preset.directory}: {line}", hint=hint) for line in damage]
     return Inspection(
         preset=preset.handle,
         source=preset.source,
-        state="invalid" if problem else "bundled" if builtin else "present",
+        state="invalid" if found else _state(preset),
         description=builtin.description if builtin else "",
         directory=str(preset.directory),
+        layout=preset.layout.name,
         dtype=preset.dtype,
         stored_dtypes=stored,
         config=preset.config.to_dict(),
         parameters=parameter_count(preset.config),
         blocks=_blocks(preset.config),
         tokenizer=tokenizer,
-        files=_file_facts(preset.directory),
-        problem=problem,
+        files=_file_facts(preset),
+        provenance=_provenance(preset),
+        refused=[str(error) for error in found],
+        problem=found[0] if found else None,
     )
 
 
-def _blocks(config: Any) -> dict[str, int]:
+def _is_here(handle: str, settings: Settings) -> bool:
+    remote = parse_handle(handle)
+    return remote is not None and find_cached(remote, settings) is not None
+
+
+def _from_table(builtin: BuiltinPreset) -> Inspection:
+    return Inspection(
+        preset=builtin.name,
+        source=builtin.kaggle_handle or "",
+        state="not pulled",
+        description=builtin.description,
+        directory=None,
+        layout=None,
+        dtype=None,
+        stored_dtypes=[],
+        config=builtin.config.to_dict(),
+        parameters=builtin.parameters,
+        blocks=_blocks(builtin.config),
+    )
+
+
+def _state(preset: LocalPreset) -> str:
+    if preset.cached is None:
+        return "bundled" if preset.source == "bundled" else "present"
+    return "pulled" if preset.cached.manifest else "cached"
+
+
+def _blocks(config: BackboneConfig) -> dict[str, int]:
     counts: dict[str, int] = {}
     for layer in layer_table(config):
         counts[layer.block] = counts.get(layer.block, 0) + layer.size
     return counts
 
 
-def _check_files(preset: LocalPreset) -> tuple[list[str], dict[str, int], FnetError | None]:
-    """Return the stored dtypes, the tokenizer's special ids, and the first thing wrong."""
+def _check_files(preset: LocalPreset) -> tuple[list[str], dict[str, int], list[FnetError]]:
+    """Return the stored dtypes, the tokenizer's special ids, and all that is wrong."""
     from fnet_cli.tokenizer.special import read_special_ids
 
     stored: list[str] = []
     tokenizer: dict[str, int] = {}
-    problem: FnetError | None = None
+    found: list[FnetError] = []
     try:
         with preset.open_weights() as weights:
             stored = sorted(weights.dtypes())
     except PresetError as error:
-        problem = error
+        found.append(error)
     vocabulary = preset.vocabulary
     if vocabulary is not None:
         try:
             tokenizer = asdict(read_special_ids(vocabulary))
         except PresetError as error:
-            problem = problem or error
-    return stored, tokenizer, problem
+            found.append(error)
+    try:
+        preset.layout.check_companions(preset.directory)
+    except PresetError as error:
+        found.append(error)
+    return stored, tokenizer, found
 
 
-def _file_facts(directory: Path) -> dict[str, dict[str, Any]]:
+def _file_facts(preset: LocalPreset) -> dict[str, dict[str, Any]]:
     from fnet_cli.presets.fingerprint import file_sha256
 
     return {
-        str(path.relative_to(directory)): {
+        path.relative_to(preset.directory).as_posix(): {
             "bytes": path.stat().st_size,
             "sha256": file_sha256(path),
         }
-        for path in preset_files(directory)
+        for path in _files(preset)
     }
+
+
+def _files(preset: LocalPreset) -> list[Path]:
+    """List a preset's files; in a cache, those that are recorded or that its format names."""
+    cached = preset.cached
+    if cached is None:
+        return preset_files(preset.directory)
+    manifest = cached.manifest
+    if manifest is not None:
+        names = sorted(manifest.by_name)
+    else:
+        weights = [path.name for path in preset.weight_files]
+        names = sorted({CONFIG_FILE, *preset.layout.files.companions, *weights})
+    return [path for name in names if (path := cached.file(name)) is not None]
+
+
+def _provenance(preset: LocalPreset) -> dict[str, str]:
+    if preset.cached is None:
+        return {}
+    handle = preset.cached.handle
+    facts = {"handle": str(handle.unpinned), "revision": preset.cached.revision}
+    manifest = preset.cached.manifest
+    if manifest is not None:
+        facts |= {"pulled_at": manifest.pulled_at, "tool": manifest.tool}
+        facts |= {"requested": manifest.requested} if manifest.requested else {}
+    return facts

@@ -18,7 +18,7 @@ from fnet_cli.presets.layouts.base import Layout, WeightSource
 from fnet_cli.presets.pulling.events import EventCallback
 from fnet_cli.presets.registry import BUILTIN_PRESETS
 from fnet_cli.presets.sources import SOURCES
-from fnet_cli.presets.store.cached import CachedPreset, find_cached
+from fnet_cli.presets.store.cached import CachedPreset, find_cached, repair_hint
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,21 @@ def resolve_config(
     return builtin.config if builtin else resolve_preset(handle, settings, on_pull).config
 
 
+def lasting_name(handle: str, settings: Settings) -> tuple[str, str]:
+    """Return a name for `handle` that means the same from any directory, and a remark on it.
+
+    A preset of a hub need not be here yet; the remark says so. Raises what `resolve_preset`
+    raises for anything else that is not there.
+    """
+    remote = parse_handle(handle)
+    if remote is None:
+        found = resolve_preset(handle, settings)
+        return (handle if found.source == "bundled" else str(found.directory.absolute())), ""
+    if find_cached(remote, settings) is not None:
+        return handle, ""
+    return handle, f"{handle} is not on this machine yet: encode will pull it"
+
+
 def _pulled(
     handle: str, remote: Handle, settings: Settings, on_pull: EventCallback | None
 ) -> CachedPreset:
@@ -140,7 +155,7 @@ def _repairable(cached: CachedPreset | None) -> Iterator[None]:
         yield
     except PresetError as error:
         if cached is not None and not error.hint:
-            error.hint = f"repair it: fnet presets pull {cached.handle}"
+            error.hint = repair_hint(cached.handle)
         raise
 
 

@@ -14,12 +14,21 @@ import pytest
 
 FNET = [sys.executable, "-m", "fnet_cli"]
 SCRIPT = [str(Path(sys.executable).with_name("fnet"))]
-_DROPPED = ("NO_COLOR", "FORCE_COLOR", "TERM", "FNET_PRESET", "KERAS_BACKEND", "COLUMNS")
+_DROPPED = (
+    "NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS", "KERAS_BACKEND", "FNET_PRESET", "FNET_OFFLINE",
+    "FNET_TIMEOUT", "FNET_RETRIES", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN",
+    "KAGGLE_API_TOKEN", "KAGGLE_API_ENDPOINT", "HF_ENDPOINT",
+)  # fmt: skip
+# What the developer has pulled is none of the tests' business.
+_NOWHERE = {
+    name: "/nonexistent/fnet-tests"
+    for name in ("KAGGLEHUB_CACHE", "HF_HOME", "FNET_CACHE", "FNET_CONFIG")
+}
 
 
 def clean_env(changes: Mapping[str, str] | None = None) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in _DROPPED}
-    return {**kept, **(changes or {})}
+    return {**kept, **_NOWHERE, **(changes or {})}
 
 
 def run_fnet(

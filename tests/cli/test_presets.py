@@ -30,9 +30,9 @@ def test_builtin_presets_are_listed_as_bundled_or_not_pulled():
 
 def test_in_a_pipe_the_list_is_one_tab_separated_line_each():
     heading, *lines = run_fnet("presets", "list").stdout.splitlines()
-    assert heading == "name\tsource\tstate\tparameters\tbytes\tdescription"
-    assert {line.count("\t") for line in lines} == {5}
-    counts = {line.split("\t")[0]: line.split("\t")[3] for line in lines}
+    assert heading == "name\tsource\trevision\tstate\tparameters\tbytes\tdescription"
+    assert {line.count("\t") for line in lines} == {6}
+    counts = {line.split("\t")[0]: line.split("\t")[4] for line in lines}
     assert counts["f_net_large_en"] == "236945408"
 
 
@@ -78,7 +78,7 @@ def test_inspect_shows_sizes_files_and_special_ids(tmp_path):
     weights = found["files"]["model.weights.h5"]
     assert weights["bytes"] == (tmp_path / "model.weights.h5").stat().st_size
     assert len(weights["sha256"]) == 64
-    assert found["problem"] is None
+    assert found["refused"] == []
 
 
 def test_inspect_in_a_pipe_is_one_fact_a_line():
@@ -91,7 +91,7 @@ def test_inspect_of_the_bundled_preset_says_so_and_finds_nothing_wrong():
     ran = run_fnet("presets", "inspect", "f_net_mini_en", "--json")
     found = json.loads(ran.stdout)
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert (found["source"], found["problem"]) == ("bundled", None)
+    assert (found["source"], found["refused"]) == ("bundled", [])
     assert found["parameters"] == 4_418_560
 
 

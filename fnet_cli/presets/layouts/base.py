@@ -59,6 +59,9 @@ class Layout(Protocol):
     ) -> AbstractContextManager[WeightSource]:
         """Open and check the weight files; PresetError or UnsafePresetError."""
 
+    def check_companions(self, directory: Path) -> None:
+        """Raise PresetError or UnsafePresetError for a companion file that must not be used."""
+
     def weight_files(self, directory: Path, *, allow_pickle: bool = False) -> list[Path]:
         """List the weight files; PresetError where there are none."""
 

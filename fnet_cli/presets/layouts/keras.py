@@ -70,6 +70,18 @@ class KerasLayout:
 
         return WeightReader(directory, config)
 
+    def check_companions(self, directory: Path) -> None:
+        """Check the tokenizer's and the preprocessor's config, which this package never uses.
+
+        KerasHub builds objects from them, so that nobody should be handed bad ones.
+        """
+        for name, check in (
+            (TOKENIZER_CONFIG_FILE, keras_config.check_tokenizer),
+            (PREPROCESSOR_CONFIG_FILE, keras_config.check_preprocessor),
+        ):
+            if (directory / name).exists():
+                check(directory / name, keras_config.read_json_object(directory / name))
+
     def weight_files(self, directory: Path, *, allow_pickle: bool = False) -> list[Path]:
         """List the weight files."""
         return weight_files(directory, self.files, allow_pickle=allow_pickle)

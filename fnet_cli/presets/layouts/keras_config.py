@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,8 @@ from fnet_cli.constants import (
 from fnet_cli.errors import PresetError, UnsafePresetError
 
 REGISTERED_NAMES = ("keras_hub>FNetBackbone", "keras_nlp>FNetBackbone")
+TOKENIZER_NAMES = ("keras_hub>FNetTokenizer", "keras_nlp>FNetTokenizer")
+_PREPROCESSOR_NAME = re.compile(r"keras_(?:hub|nlp)>FNet[A-Za-z]*Preprocessor")
 DTYPE_POLICIES = (
     "float32",
     "bfloat16",
@@ -119,6 +122,34 @@ def _dtype_name(value: object, path: Path) -> str:
             f"{path}: dtype {value!r:.80} is not supported", hint=f"use {', '.join(DTYPE_POLICIES)}"
         )
     return str(value)
+
+
+def check_tokenizer(path: Path, document: Mapping[str, Any]) -> None:
+    """Raise UnsafePresetError where `tokenizer.json` describes anything but FNet's tokenizer.
+
+    Its `proto` would be a sentencepiece model inside the config, in place of the file that is
+    checked; KerasHub writes null.
+    """
+    if document.get("registered_name") not in TOKENIZER_NAMES:
+        raise UnsafePresetError(
+            f"{path}: describes {document.get('registered_name')!r:.80}, not an FNetTokenizer"
+        )
+    config = document.get("config")
+    if not isinstance(config, dict) or config.get("proto") is not None:
+        raise UnsafePresetError(f"{path}: carries a vocabulary of its own in proto")
+
+
+def check_preprocessor(path: Path, document: Mapping[str, Any]) -> None:
+    """Raise UnsafePresetError where `preprocessor.json` is not of one of FNet's preprocessors."""
+    name = document.get("registered_name")
+    if not isinstance(name, str) or not _PREPROCESSOR_NAME.fullmatch(name):
+        raise UnsafePresetError(f"{path}: describes {name!r:.80}, not a preprocessor of FNet")
+    config = document.get("config")
+    tokenizer = config.get("tokenizer") if isinstance(config, dict) else None
+    if tokenizer is not None:
+        if not isinstance(tokenizer, dict):
+            raise UnsafePresetError(f"{path}: its tokenizer is no object")
+        check_tokenizer(path, tokenizer)
 
 
 def backbone_document(config: BackboneConfig, dtype: str, name: str) -> dict[str, Any]:

@@ -83,6 +83,9 @@ class TransformersLayout:
         """Whether it is an FNet, with or without a head."""
         return bool(document["model_type"] == "fnet")
 
+    def check_companions(self, directory: Path) -> None:
+        """Do nothing: the one companion is the vocabulary, which is checked when it is read."""
+
     def weight_files(self, directory: Path, *, allow_pickle: bool = False) -> list[Path]:
         """List the safetensors files, or else the pickle, where that is allowed."""
         return weight_files(directory, self.files, allow_pickle=allow_pickle)

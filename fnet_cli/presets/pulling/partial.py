@@ -10,13 +10,16 @@ import secrets
 import socket
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from fnet_cli.presets.pulling.digests import Digests
 from fnet_cli.presets.sources.base import RemoteFile
 from fnet_cli.presets.store.caches import OWN_DIRECTORY
 
 PARTIAL_DIRECTORY = "partial"
 _NAME = re.compile(r"(?P<key>[0-9a-f]{24})\.(?P<host>[0-9a-f]{8})\.(?P<pid>\d+)\.[0-9a-f]+\.part")
+# The process id in the name of a file that its writer is done with.
+_NOBODY = 0
 _COPY_BYTES = 4 * 1024 * 1024
 # How long a file of another machine must have been still before it counts as left behind.
 _QUIET_SECONDS = 24 * 3600.0
@@ -25,8 +28,9 @@ _QUIET_SECONDS = 24 * 3600.0
 class PartialFile:
     """A file of this process's own that grows to be `file`, and its hashes as it grows.
 
-    No two processes ever write to one partial file: bytes that another one has left are copied.
-    Methods raise OSError.
+    No two processes ever write to one partial file. One whose process is gone is taken over,
+    by renaming it, so that bytes never need twice their space; those of one that may still grow
+    are copied. Methods raise OSError.
     """
 
     def __init__(self, home: Path, identity: str, file: RemoteFile) -> None:
@@ -35,69 +39,86 @@ class PartialFile:
         facts = (identity, file.name, file.size, file.sha256, file.git_sha1, file.tag)
         self._key = hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
         self._file = file
-        name = f"{self._key}.{_host()}.{os.getpid()}.{secrets.token_hex(4)}.part"
-        self.path = self._directory / name
-        self._hashes: dict[str, Any] = {}
+        self.path = self._directory / self._name(os.getpid())
+        self._digests = Digests(file)
         self._stream: IO[bytes] | None = None
         self.size = 0
 
     def open(self) -> None:
-        """Create the file, and fill it with what an earlier try has left."""
+        """Create the file, or go on with the longest that an earlier try has left."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        self._stream = self.path.open("xb")
+        left = sorted(self._directory.glob(f"{self._key}.*.part"), key=_size_of, reverse=True)
+        gone = [path for path in left if is_abandoned(path)]
+        taken = next((path for path in gone if self._take(path)), None)
+        self._stream = self.path.open("xb" if taken is None else "r+b")
+        if taken is not None:
+            self._digest_own()
+            for path in gone:
+                path.unlink(missing_ok=True)
+            return
         self.restart()
-        left = [path for path in self._directory.glob(f"{self._key}.*.part") if path != self.path]
-        for path in sorted(left, key=_size_of, reverse=True):
+        for path in left:
             if self.size == 0:
                 self._copy(path)
-            if is_abandoned(path):
-                path.unlink(missing_ok=True)
 
     def restart(self) -> None:
         """Drop all bytes."""
         assert self._stream is not None
         self._stream.seek(0)
         self._stream.truncate()
+        self._digests.close()
+        self._digests = Digests(self._file)
         self.size = 0
-        self._hashes = {"sha256": hashlib.sha256()}
-        if self._file.git_sha1:  # which starts with the size
-            header = f"blob {self._file.size}\0".encode()
-            self._hashes["git_sha1"] = hashlib.sha1(header, usedforsecurity=False)
-        if not self._file.sha256:  # an answer may state an md5
-            self._hashes["md5"] = hashlib.md5(usedforsecurity=False)
 
     def write(self, data: bytes) -> None:
         """Add bytes."""
         assert self._stream is not None
+        self._digests.update(data)
         self._stream.write(data)
-        for digest in self._hashes.values():
-            digest.update(data)
         self.size += len(data)
 
     def hexdigest(self, name: str) -> str | None:
         """Return a hash of all bytes, or None where it was not kept."""
-        digest = self._hashes.get(name)
-        return digest.hexdigest() if digest else None
+        return self._digests.hexdigest(name)
 
     def finish(self) -> None:
-        """Bring all bytes to the disk and close the file."""
+        """Bring all bytes to the disk."""
         assert self._stream is not None
         self._stream.flush()
         os.fsync(self._stream.fileno())
-        self._stream.close()
 
     def close(self) -> None:
-        """Close the file and leave it for the next try; an empty one goes."""
+        """Close the file and leave it for the next try, whoever's; an empty one goes.
+
+        Harmless where the file has been moved to its place.
+        """
+        self._digests.close()
         if self._stream is None:
             return
         with contextlib.suppress(OSError):  # a full disk: what is written is written
             self._stream.close()
-        if self.size == 0:
-            self.discard()
+        with contextlib.suppress(OSError):
+            if self.size == 0:
+                self.path.unlink()
+            else:
+                self.path.rename(self.path.with_name(self._name(_NOBODY)))
 
-    def discard(self) -> None:
-        """Remove the file; harmless where it has been moved to its place."""
-        self.path.unlink(missing_ok=True)
+    def _name(self, pid: int) -> str:
+        return f"{self._key}.{_host()}.{pid}.{secrets.token_hex(4)}.part"
+
+    def _take(self, path: Path) -> bool:
+        """Make another's file this one; False where somebody else was faster."""
+        try:
+            path.rename(self.path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _digest_own(self) -> None:
+        assert self._stream is not None
+        while data := self._stream.read(_COPY_BYTES):
+            self._digests.update(data)
+            self.size += len(data)
 
     def _copy(self, path: Path) -> None:
         try:
@@ -119,8 +140,11 @@ def is_abandoned(path: Path) -> bool:
     found = _NAME.fullmatch(path.name)
     if found is None:
         return False
+    pid = int(found["pid"])
+    if pid == _NOBODY:
+        return True
     if found["host"] == _host():
-        return not Path(f"/proc/{found['pid']}").exists() and not _is_running(int(found["pid"]))
+        return not _is_running(pid)
     try:
         return time.time() - path.stat().st_mtime > _QUIET_SECONDS
     except FileNotFoundError:
@@ -138,7 +162,12 @@ def _is_running(pid: int) -> bool:
 
 
 def _host() -> str:
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+    """Return what process ids are unique in: a machine and, of its containers, this one."""
+    try:
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        namespace = ""
+    return hashlib.sha256(f"{socket.gethostname()} {namespace}".encode()).hexdigest()[:8]
 
 
 def _size_of(path: Path) -> int:

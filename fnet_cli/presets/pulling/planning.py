@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from fnet_cli.backbone.parameters import parameter_count
@@ -13,7 +13,7 @@ from fnet_cli.presets.layouts import layout_of
 from fnet_cli.presets.layouts.base import Layout
 from fnet_cli.presets.layouts.naming import refused_pickle, weight_map
 from fnet_cli.presets.pulling.retrying import with_retries
-from fnet_cli.presets.pulling.transfer import Origin
+from fnet_cli.presets.pulling.transfer import Origin, ask_about
 from fnet_cli.presets.sources.base import RemoteFile
 from fnet_cli.presets.store.manifest import check_name
 
@@ -32,12 +32,9 @@ def make_plan(origin: Origin, obtain: Callable[[RemoteFile], Path], *, allow_pic
     """Return what makes up the preset at `origin`.
 
     `obtain` fetches a small file and returns its path: the config, and the index of sharded
-    weights. Raises PresetNotFoundError where there is no preset, UnsafePresetError for names
-    that lead elsewhere and for a pickle that is not allowed, and PresetError for a config that
-    is of no use.
+    weights. Raises PresetNotFoundError where there is no preset, UnsafePresetError for a
+    pickle that is not allowed, and PresetError for a config that is of no use.
     """
-    for name in origin.listing.files:
-        check_listed(name, str(origin.handle))
     config_file = _find(origin, CONFIG_FILE)
     if config_file is None:
         raise PresetNotFoundError(
@@ -102,11 +99,4 @@ def _find(origin: Origin, name: str) -> RemoteFile | None:
 
 def _with_size(origin: Origin, file: RemoteFile) -> RemoteFile:
     """Return `file` with its size, for which the source is asked where it lists none."""
-    if file.size is not None:
-        return file
-
-    def ask() -> RemoteFile:
-        with origin.source.open(origin.handle, origin.listing, file, 0) as stream:
-            return stream.file
-
-    return replace(file, size=with_retries(ask, origin.retries, origin.on_event).size)
+    return file if file.size is not None else ask_about(origin, file)

@@ -11,16 +11,24 @@ from pathlib import Path
 
 from fnet_cli.config import Settings
 from fnet_cli.constants import LOCK_LEASE_SECONDS
-from fnet_cli.errors import FnetError, IntegrityError, NetworkError, OutputError, PresetError
+from fnet_cli.errors import (
+    FnetError,
+    IntegrityError,
+    NetworkError,
+    OutputError,
+    PresetError,
+    PresetNotFoundError,
+)
 from fnet_cli.presets.fingerprint import file_digest
-from fnet_cli.presets.handles import Handle
+from fnet_cli.presets.handles import Handle, SourceName
 from fnet_cli.presets.pulling.events import EventCallback, Planned, Waiting, ignore
-from fnet_cli.presets.pulling.planning import Plan, make_plan
+from fnet_cli.presets.pulling.partial import is_abandoned, partial_files
+from fnet_cli.presets.pulling.planning import Plan, check_listed, make_plan
 from fnet_cli.presets.pulling.retrying import with_retries
-from fnet_cli.presets.pulling.transfer import Origin, Transfer
+from fnet_cli.presets.pulling.transfer import Origin, Transfer, ask_about
 from fnet_cli.presets.sources.base import RemoteFile
 from fnet_cli.presets.sources.remote import remote_source
-from fnet_cli.presets.store.cached import CachedPreset
+from fnet_cli.presets.store.cached import CachedPreset, find_cached
 from fnet_cli.presets.store.caches import OWN_DIRECTORY, OwnCache, cache_of
 from fnet_cli.presets.store.manifest import FileRecord, Manifest
 from fnet_cli.presets.store.recording import adopt, problems, record, record_preset
@@ -59,18 +67,22 @@ def pull(handle: Handle, settings: Settings, options: PullOptions | None = None)
     OutputError for what the disk refuses.
     """
     options = options or PullOptions()
-    origin = None if handle.exact else _ask(handle, settings, options)
-    exact = handle if origin is None else replace(handle, revision=origin.listing.revision)
-    preset = CachedPreset(exact, cache_of(handle.source, settings))
+    preset = _known(handle, settings)
+    origin = None
+    if preset is None:
+        origin = _ask(handle, settings, options)
+        exact = replace(handle, revision=origin.listing.revision)
+        preset = CachedPreset(exact, cache_of(handle.source, settings))
     manifest = _whole(preset, settings, options)
-    if manifest is not None:
-        _settle(preset, handle)
-        return Pulled(preset, manifest)
-    with _alone(preset, options):
-        manifest = _whole(preset, settings, options)  # by another process, while this one waited
-        if manifest is not None:
-            return Pulled(preset, manifest)
-        return _Pull(origin or _ask(handle, settings, options), preset, options).run()
+    if manifest is None:
+        # A bad answer ends this before anything is written.
+        origin = origin or _ask(handle, settings, options)
+        with _alone(preset, options):
+            manifest = _whole(preset, settings, options)  # by another process meanwhile
+            if manifest is None:
+                return _Pull(origin, preset, options).run()
+    _settle(preset, handle)
+    return Pulled(preset, manifest)
 
 
 def plan_pull(
@@ -98,12 +110,26 @@ class _Pull:
         self._origin = origin
         self._preset = preset
         self._options = options
-        self._recorded = {} if preset.manifest is None else preset.manifest.by_name
+        self._recorded: dict[str, FileRecord] = {}
+        with suppress(PresetError):  # a damaged manifest is written anew
+            self._recorded = {} if preset.manifest is None else preset.manifest.by_name
         self._records: dict[str, FileRecord] = {}
         self._fetched: list[str] = []
 
     def run(self) -> Pulled:
         """Fetch what is not here, check that the preset would load, and record it."""
+        try:
+            return self._run()
+        except PresetNotFoundError:
+            raise
+        except PresetError:
+            if len(self._fetched) == len(self._records) > 0:
+                # Nothing was here before. What would not load is not left lying in a cache.
+                with suppress(OSError):
+                    self._preset.cache.discard(self._preset.handle.location, self._preset.revision)
+            raise
+
+    def _run(self) -> Pulled:
         plan = self.plan()
         wanted = [file for file in plan.files if file.name not in self._records]
         wanted = [file for file in wanted if not self._keep(file)]
@@ -114,19 +140,12 @@ class _Pull:
         for file in wanted:
             self._fetch(file, plan.parameters)
         _check_locked(handle, self._records, self._options.locked)
-        try:
-            manifest = record_preset(
-                self._preset,
-                list(self._records.values()),
-                requested=handle.revision or "",
-                allow_pickle=self._options.allow_pickle,
-            )
-        except PresetError:
-            if len(self._fetched) == len(self._records):
-                # Nothing was here before. What would not load is not left lying in a cache.
-                with suppress(OSError):
-                    self._preset.cache.discard(handle.location, self._preset.revision)
-            raise
+        manifest = record_preset(
+            self._preset,
+            list(self._records.values()),
+            requested=handle.revision or "",
+            allow_pickle=self._options.allow_pickle,
+        )
         _settle(self._preset, handle)
         return Pulled(self._preset, manifest, self._fetched)
 
@@ -159,15 +178,8 @@ class _Pull:
 
     def _stated(self, file: RemoteFile) -> RemoteFile:
         """Return `file` with the hash that its source states, at the latest when it is asked."""
-        if file.sha256 or file.git_sha1 or file.md5:
-            return file
-        origin = self._origin
-
-        def ask() -> RemoteFile:
-            with origin.source.open(origin.handle, origin.listing, file, 0) as stream:
-                return stream.file
-
-        return with_retries(ask, origin.retries, origin.on_event)
+        known = file.sha256 or file.git_sha1 or file.md5
+        return file if known else ask_about(self._origin, file)
 
     def _keep(self, file: RemoteFile) -> bool:
         found = self.kept(file)
@@ -190,6 +202,13 @@ class _Pull:
         self._fetched.append(file.name)
 
 
+def _known(handle: Handle, settings: Settings) -> CachedPreset | None:
+    """Return the preset that `handle` means where its source need not, or must not, be asked."""
+    if handle.exact:
+        return CachedPreset(handle, cache_of(handle.source, settings))
+    return find_cached(handle, settings) if settings.offline else None
+
+
 def _ask(handle: Handle, settings: Settings, options: PullOptions) -> Origin:
     """Ask the source which revision and files `handle` means."""
     if settings.offline:
@@ -200,29 +219,44 @@ def _ask(handle: Handle, settings: Settings, options: PullOptions) -> Origin:
         )
     source = remote_source(handle.source, settings)
     listing = with_retries(lambda: source.list(handle), settings.retries, options.on_event)
+    for name in listing.files:
+        check_listed(name, str(handle))
+    # A mirror is asked for no revision: what it has now is held against the lock file.
+    mirror = handle.source is SourceName.MIRROR
+    if handle.exact and listing.revision != handle.revision and not mirror:
+        raise NetworkError(f"{handle}: the source answers with revision {listing.revision:.60}")
     return Origin(source, handle, listing, settings.retries, options.on_event)
 
 
 def _whole(preset: CachedPreset, settings: Settings, options: PullOptions) -> Manifest | None:
-    """Return the manifest of a preset whose files are all here and unchanged, or None.
-
-    One that another program has fetched is adopted; that it lacks a vocabulary is reason to ask
-    its source, where that may be asked.
-    """
+    """Return the manifest of a preset whose files are all here and unchanged, or None."""
     if options.force:
         return None
-    manifest = preset.manifest
-    if manifest is None:
-        layout = preset.layout()
-        if layout is None or not (settings.offline or preset.file(layout.vocabulary_file)):
+    try:
+        manifest = preset.manifest
+        if manifest is None:
+            manifest = _adopted(preset, settings, options)
+        elif problems(preset, manifest):
             return None
-        manifest = adopt(preset)
-    elif problems(preset, manifest):
+    except PresetError:  # a damaged manifest, or files that would not load: fetched again
         return None
-    if manifest.allow_pickle and not options.allow_pickle:
-        return manifest
+    if manifest is None:
+        return None
+    if options.locked and {*manifest.files} < {*options.locked.files}:
+        return None  # another program has fetched fewer
     _check_locked(preset.handle, manifest.by_name, options.locked)
     return manifest
+
+
+def _adopted(preset: CachedPreset, settings: Settings, options: PullOptions) -> Manifest | None:
+    """Adopt what another program has fetched.
+
+    That it lacks a vocabulary is reason to ask its source, where that may be asked.
+    """
+    layout = preset.layout()
+    if layout is None or not (settings.offline or preset.file(layout.vocabulary_file)):
+        return None
+    return adopt(preset, allow_pickle=options.allow_pickle)
 
 
 def _settle(preset: CachedPreset, handle: Handle) -> None:
@@ -248,6 +282,8 @@ def _check_space(preset: CachedPreset, needed: int) -> None:
     directory = preset.home
     while not directory.exists():
         directory = directory.parent
+    # What an interrupted pull has left is gone on with.
+    needed -= sum(path.stat().st_size for path in partial_files(preset.home) if is_abandoned(path))
     free = shutil.disk_usage(directory).free
     if needed > free:
         raise OutputError(

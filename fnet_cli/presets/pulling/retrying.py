@@ -67,7 +67,7 @@ class _Count:
         """Count a failure and return the seconds to wait; asked before `is_over`."""
         reached = self._progress()
         self._failures = 1 if reached > self._reached else self._failures + 1
-        self._reached = reached
+        self._reached = max(reached, self._reached)
         backoff = min(2.0 ** (self._failures - 1), _LONGEST_PAUSE)
         # Many that were cut off together should not come back together.
         spread = backoff * random.uniform(0.75, 1.25)  # noqa: S311 - no secret

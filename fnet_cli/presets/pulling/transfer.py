@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from fnet_cli.presets.pulling.retrying import with_retries
 from fnet_cli.presets.sources.base import (
     ByteStream,
     Listing,
+    RangeError,
     RemoteFile,
     RemoteSource,
     TransientError,
@@ -42,6 +43,16 @@ class Origin:
         return f"{self.handle.unpinned} {self.listing.revision}"
 
 
+def ask_about(origin: Origin, file: RemoteFile) -> RemoteFile:
+    """Return `file` with what its source states when it is asked for the file."""
+
+    def ask() -> RemoteFile:
+        with origin.source.open(origin.handle, origin.listing, file, 0) as stream:
+            return stream.file
+
+    return with_retries(ask, origin.retries, origin.on_event)
+
+
 class Transfer:
     """Fetches one file into a partial file under `home`.
 
@@ -64,18 +75,18 @@ class Transfer:
         """
         with _disk(self.partial.path):
             self.partial.open()
-        resumed = self.partial.size
+        if self.partial.size:
+            with suppress(IntegrityError):  # what an earlier try has left may be at fault
+                return self._checked()
+        return self._checked()
+
+    def _checked(self) -> FileRecord:
+        """Fetch and check; bytes that are wrong are not left for the next try."""
         try:
             return self._whole()
-        except IntegrityError:
-            # What an earlier process left may be at fault.
-            self._drop()
-            if not resumed:
-                raise
-        except PresetError:
+        except (IntegrityError, PresetError):
             self._drop()
             raise
-        return self._whole()
 
     def _drop(self) -> None:
         with _disk(self.partial.path):
@@ -101,7 +112,9 @@ class Transfer:
                 ) from error
         sha256 = self.partial.hexdigest("sha256")
         assert sha256 is not None
-        return FileRecord(self.file.name, self.partial.size, sha256)
+        record = FileRecord(self.file.name, self.partial.size, sha256)
+        self._origin.on_event(Advanced(record.name, record.size, record.size))
+        return record
 
     def _stated(self) -> bool:
         """Whether the listing alone states a hash, so that no answer of the server is needed."""
@@ -110,24 +123,31 @@ class Transfer:
     def _attempt(self) -> None:
         """Ask for the rest of the file and take what comes."""
         origin = self._origin
-        with origin.source.open(
-            origin.handle, origin.listing, self.file, self.partial.size
-        ) as stream:
-            self._take_facts(stream)
-            if stream.offset != self.partial.size:
-                self._drop()
-            self._tell(self.partial.size)
-            told = self.partial.size
-            for chunk in stream.read():
-                with _disk(self.partial.path):
-                    self.partial.write(chunk)
-                self._check_growth()
-                if self.partial.size - told >= _MEBIBYTE:
-                    told = self.partial.size
-                    self._tell(0)
-        self._tell(0)
+        # Of a file that is here, only the hash is missing: no server has bytes beyond its end.
+        offset = 0 if self.partial.size == self.file.size else self.partial.size
+        try:
+            with origin.source.open(origin.handle, origin.listing, self.file, offset) as stream:
+                self._take_facts(stream)
+                if self.partial.size != self.file.size:
+                    self._take(stream)
+        except RangeError:
+            self._drop()
+            raise
         if self.file.size is not None and self.partial.size < self.file.size:
             raise TransientError(f"{self._where}: the connection ended early")
+
+    def _take(self, stream: ByteStream) -> None:
+        if stream.offset != self.partial.size:
+            self._drop()
+        self._tell(self.partial.size)
+        told = self.partial.size
+        for chunk in stream.read():
+            with _disk(self.partial.path):
+                self.partial.write(chunk)
+            self._check_growth()
+            if self.partial.size - told >= _MEBIBYTE:
+                told = self.partial.size
+                self._tell(0)
 
     def _take_facts(self, stream: ByteStream) -> None:
         """Learn what the answer states; refuse an answer that is a page, or of another size."""

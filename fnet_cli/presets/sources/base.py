@@ -77,3 +77,7 @@ class TransientError(Exception):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class RangeError(TransientError):
+    """The source does not go on from the byte it was asked to: the whole file may still come."""

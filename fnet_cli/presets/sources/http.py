@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fnet_cli.errors import FnetError, NetworkError, PresetNotFoundError
-from fnet_cli.presets.sources.base import ByteStream, RemoteFile, TransientError
+from fnet_cli.presets.sources.base import ByteStream, RangeError, RemoteFile, TransientError
 
 if TYPE_CHECKING:
     import requests
@@ -20,18 +20,20 @@ if TYPE_CHECKING:
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _CHUNK_BYTES = 1024 * 1024
-_MAX_ANSWER_BYTES = 16 * 1024**2
+MAX_ANSWER_BYTES = 16 * 1024**2
 _TYPE_KEPT = "X-Kept-Content-Type"
 
 
 def check_status(status: int, headers: Mapping[str, str], what: str, hint: str = "") -> None:
     """Raise what an HTTP status means; return for 200 and 206.
 
-    `what` names the thing that was asked for, and `hint` tells how to log in. 416 is transient:
-    the bytes already here are not a beginning of the file, and are dropped.
+    `what` names the thing that was asked for, and `hint` tells how to log in. 416 is a
+    RangeError: the bytes already here are not a beginning of the file.
     """
     if status in (200, 206):
         return
+    if status == 416:
+        raise RangeError(f"{what}: the server has no bytes from where it was asked to go on")
     if status in _TRANSIENT:
         raise TransientError(f"{what}: the server answers {status}", retry_after(headers))
     raise _lasting(status, what, hint)
@@ -53,7 +55,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         try:
             seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 
@@ -61,16 +63,26 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def body_position(status: int, headers: Mapping[str, str], offset: int) -> tuple[int, int | None]:
     """Return where a body starts in its file and the file's size, where the server states it.
 
-    Raises TransientError for a part that is not the one asked for.
+    Raises RangeError for a part that is not the one asked for.
     """
-    if headers.get("Content-Encoding", "identity") != "identity":
-        return 0, None  # the length is that of the compressed bytes
+    encoded = headers.get("Content-Encoding", "identity") != "identity"
     if status != 206:
-        return 0, _count(headers.get("Content-Length"))
+        # The length of an encoded body is that of the compressed bytes.
+        return 0, None if encoded else _count(headers.get("Content-Length"))
     found = _RANGE.fullmatch(headers.get("Content-Range", ""))
-    if not found or int(found[1]) != offset:
-        raise TransientError("the server sends another part of the file than was asked for")
+    if encoded or not found or int(found[1]) != offset:
+        raise RangeError("the server sends another part of the file than was asked for")
     return offset, _count(found[3])
+
+
+def check_listed_file(file: RemoteFile) -> RemoteFile:
+    """Return a file of a listing, which clients take from any JSON; ValueError for odd types."""
+    texts = (file.name, file.sha256 or "", file.git_sha1 or "")
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"a listed file with a {texts!r:.120}")
+    if file.size is not None and (type(file.size) is not int or file.size < 0):
+        raise ValueError(f"a listed file of size {file.size!r:.40}")
+    return file
 
 
 def stated(file: RemoteFile, headers: Mapping[str, str], size: int | None) -> RemoteFile:
@@ -148,9 +160,9 @@ def _read_whole(response: requests.Response) -> None:
     body = b""
     for chunk in response.iter_content(_CHUNK_BYTES):
         body += chunk
-        if len(body) > _MAX_ANSWER_BYTES:
+        if len(body) > MAX_ANSWER_BYTES:
             response.close()
-            raise requests.ConnectionError(f"an answer of more than {_MAX_ANSWER_BYTES:,} bytes")
+            raise requests.ConnectionError(f"an answer of more than {MAX_ANSWER_BYTES:,} bytes")
     response._content = body
 
 

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import Any
+from urllib.parse import quote
 
 from fnet_cli.config import Settings
 from fnet_cli.errors import NetworkError
 from fnet_cli.presets.handles import Handle
 from fnet_cli.presets.sources.base import ByteStream, Listing, RemoteFile, TransientError
-from fnet_cli.presets.sources.http import body_position, check_status, reason, stated
+from fnet_cli.presets.sources.http import (
+    MAX_ANSWER_BYTES,
+    body_position,
+    check_listed_file,
+    check_status,
+    reason,
+    stated,
+)
 
 _LOGIN = (
     "check owner, name and revision; for a private or gated repository log in with "
     "`hf auth login` or set HF_TOKEN"
 )
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class HuggingFaceSource:
@@ -31,17 +42,19 @@ class HuggingFaceSource:
 
     def list(self, handle: Handle) -> Listing:
         """Return the commit that `handle` means now, and its files."""
-        with _errors(handle):
-            info = self._api.model_info(
-                handle.location,
-                revision=handle.revision,
-                files_metadata=True,
-                timeout=self._settings.timeout,
-            )
-            files = {file.rfilename: _remote_file(file) for file in info.siblings or []}
-        if not info.sha:
-            raise NetworkError(f"{handle}: the Hub states no commit")
-        return Listing(info.sha, files)
+        import huggingface_hub
+
+        model_info: Any = huggingface_hub.ModelInfo
+        url = f"{self._api.endpoint}/api/models/{handle.location}"
+        if handle.revision:
+            url += f"/revision/{quote(handle.revision, safe='')}"
+        with self._get(handle, f"{url}?blobs=true", str(handle), {}) as response, _errors(handle):
+            info = model_info(**json.loads(_whole_body(response)))
+            found = [_remote_file(file) for file in info.siblings or []]
+            # It becomes the name of a directory.
+            if not _COMMIT.fullmatch(info.sha or ""):
+                raise ValueError(f"commit {info.sha!r:.60}")
+        return Listing(str(info.sha), {file.name: file for file in found})
 
     def find(self, handle: Handle, listing: Listing, name: str) -> RemoteFile | None:  # noqa: ARG002 - the interface's
         """Return a listed file."""
@@ -52,20 +65,15 @@ class HuggingFaceSource:
         self, handle: Handle, listing: Listing, file: RemoteFile, offset: int
     ) -> Iterator[ByteStream]:
         """Ask for a file's bytes."""
-        from huggingface_hub import get_session, hf_hub_url
+        from huggingface_hub import hf_hub_url
 
-        url = hf_hub_url(handle.location, file.name, revision=listing.revision)
-        headers = self._api._build_hf_headers() | {"Accept-Encoding": "identity"}
+        url = hf_hub_url(
+            handle.location, file.name, revision=listing.revision, endpoint=self._api.endpoint
+        )
+        headers = {"Accept-Encoding": "identity"}
         if offset:
             headers["Range"] = f"bytes={offset}-"
-        with ExitStack() as stack:
-            with _errors(handle):
-                response = stack.enter_context(
-                    get_session().stream(
-                        "GET", url, headers=headers, timeout=self._settings.timeout
-                    )
-                )
-            check_status(response.status_code, response.headers, f"{handle}: {file.name}", _LOGIN)
+        with self._get(handle, url, f"{handle}: {file.name}", headers) as response:
             start, size = body_position(response.status_code, response.headers, offset)
             yield ByteStream(
                 file=stated(file, response.headers, size),
@@ -74,11 +82,29 @@ class HuggingFaceSource:
                 read=lambda: _chunks(response, handle),
             )
 
+    @contextmanager
+    def _get(self, handle: Handle, url: str, what: str, headers: dict[str, str]) -> Iterator[Any]:
+        """Give a successful answer, its body unread: the client would read one of any length."""
+        from huggingface_hub import get_session
+
+        with ExitStack() as stack:
+            with _errors(handle):
+                response = stack.enter_context(
+                    get_session().stream(
+                        "GET",
+                        url,
+                        headers=self._api._build_hf_headers() | headers,
+                        timeout=self._settings.timeout,
+                    )
+                )
+            check_status(response.status_code, response.headers, what, _LOGIN)
+            yield response
+
     @cached_property
     def _api(self) -> Any:
         from huggingface_hub import HfApi
 
-        return HfApi(library_name="fnet-cli")
+        return HfApi(endpoint=self._settings.huggingface_endpoint or None, library_name="fnet-cli")
 
 
 def _chunks(response: Any, handle: Handle) -> Iterator[bytes]:
@@ -86,26 +112,30 @@ def _chunks(response: Any, handle: Handle) -> Iterator[bytes]:
         yield from response.iter_bytes()
 
 
+def _whole_body(response: Any) -> bytes:
+    body = b""
+    for chunk in response.iter_bytes():
+        body += chunk
+        if len(body) > MAX_ANSWER_BYTES:
+            raise ValueError(f"more than {MAX_ANSWER_BYTES:,} bytes")
+    return body
+
+
 def _remote_file(file: Any) -> RemoteFile:
     if file.lfs is not None:
-        return RemoteFile(file.rfilename, size=file.lfs.size, sha256=file.lfs.sha256)
-    return RemoteFile(file.rfilename, size=file.size, git_sha1=file.blob_id)
+        found = RemoteFile(file.rfilename, size=file.lfs.size, sha256=file.lfs.sha256)
+    else:
+        found = RemoteFile(file.rfilename, size=file.size, git_sha1=file.blob_id)
+    return check_listed_file(found)
 
 
 @contextmanager
 def _errors(handle: Handle) -> Iterator[None]:
     """Turn the client's errors into ours."""
     import httpx2
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     try:
         yield
-    except HfHubHTTPError as error:
-        response = error.response
-        check_status(response.status_code, response.headers, str(handle), _LOGIN)
-        raise NetworkError(f"{handle}: the Hub answers {error!s:.200}") from error
-    except HFValidationError as error:
-        raise NetworkError(f"{handle}: {error!s:.200}") from error
     except httpx2.TooManyRedirects as error:
         raise NetworkError(f"{handle}: the Hub redirects without end") from error
     except (httpx2.HTTPError, httpx2.StreamError) as error:

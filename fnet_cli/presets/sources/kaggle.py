@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 from fnet_cli.config import Settings
@@ -12,6 +13,7 @@ from fnet_cli.errors import NetworkError
 from fnet_cli.presets.handles import Handle
 from fnet_cli.presets.sources.base import ByteStream, Listing, RemoteFile, TransientError
 from fnet_cli.presets.sources.http import (
+    check_listed_file,
     check_status,
     prepare_session,
     reason,
@@ -42,20 +44,20 @@ class KaggleSource:
         version = handle.revision or self._newest(handle)
         files: dict[str, RemoteFile] = {}
         token = ""
-        while True:
+        for _ in range(MAX_LISTED_FILES // _PAGE_SIZE):
             request = _addressed(api.ApiListModelInstanceVersionFilesRequest(), handle)
             request.version_number = int(version)
             request.page_size = _PAGE_SIZE
             request.page_token = token
-            with self._client() as client:
-                page = _call(client, "list_model_instance_version_files", request, handle)
-            for file in page.files:
-                files[file.name] = RemoteFile(file.name, size=file.size or None)
+            with self._client() as client, _errors(handle):
+                page = client.list_model_instance_version_files(request)
+                for file in page.files:
+                    found = check_listed_file(RemoteFile(file.name, size=file.size or None))
+                    files[found.name] = found
             token = page.next_page_token
             if not token:
                 return Listing(version, files)
-            if len(files) > MAX_LISTED_FILES or not page.files:
-                raise NetworkError(f"{handle}: Kaggle lists files without end")
+        raise NetworkError(f"{handle}: Kaggle lists files without end")
 
     def find(self, handle: Handle, listing: Listing, name: str) -> RemoteFile | None:  # noqa: ARG002 - the interface's
         """Return a listed file."""
@@ -72,24 +74,30 @@ class KaggleSource:
         request.version_number = int(listing.revision)
         request.path = file.name
         with self._client(streaming=True, offset=offset) as client:
-            response = _call(client, "download_model_instance_version", request, handle)
-            check_status(response.status_code, response.headers, f"{handle}: {file.name}", _LOGIN)
-            yield requests_stream(response, file, offset)
+            with _errors(handle, file.name):
+                response = client.download_model_instance_version(request)
+            with response:  # raised, if its status is an error
+                yield requests_stream(response, file, offset)
+
+    @cached_property
+    def _user_agent(self) -> str:
+        from kagglehub.clients import get_user_agent
+
+        return str(get_user_agent())  # which looks at the source of every caller
 
     def _newest(self, handle: Handle) -> str:
         from kagglesdk.models.types import model_api_service as api
 
         request = _addressed(api.ApiGetModelInstanceRequest(), handle)
-        with self._client() as client:
-            version = _call(client, "get_model_instance", request, handle).version_number
-        if not version:
+        with self._client() as client, _errors(handle):
+            version = client.get_model_instance(request).version_number
+        if type(version) is not int or version < 1:
             raise NetworkError(f"{handle}: Kaggle states no version", hint="add /1 to the handle")
         return str(version)
 
     @contextmanager
     def _client(self, *, streaming: bool = False, offset: int = 0) -> Iterator[Any]:
-        """Give a client with the user's credentials, and with our manners on its session."""
-        from kagglehub.clients import get_user_agent
+        """Give the model API with the user's credentials, and with our manners on its session."""
         from kagglehub.config import get_kaggle_credentials
         from kagglesdk.kaggle_client import KaggleClient
 
@@ -102,7 +110,7 @@ class KaggleSource:
             username=found and found.username,
             password=found and found.key,
             api_token=found and found.api_key,
-            user_agent=get_user_agent(),
+            user_agent=self._user_agent,
         ) as client:
             http = client.http_client()
             if self._settings.kaggle_endpoint:
@@ -110,19 +118,22 @@ class KaggleSource:
             prepare_session(
                 http._session, self._settings.timeout, streaming=streaming, offset=offset
             )
-            yield client
+            yield client.models.model_api_client
 
 
-def _call(client: Any, method: str, request: Any, handle: Handle) -> Any:
-    """Call a method of the model API; its errors become ours."""
+@contextmanager
+def _errors(handle: Handle, name: str = "") -> Iterator[None]:
+    """Turn the client's errors into ours; `name` is the file that it was asked for."""
     import requests
 
+    what = f"{handle}: {name}" if name else str(handle)
     try:
-        return getattr(client.models.model_api_client, method)(request)
+        yield
     except requests.HTTPError as error:
         response = error.response
         assert response is not None  # the client always passes it
-        check_status(response.status_code, response.headers, str(handle), _LOGIN)
+        with response:
+            check_status(response.status_code, response.headers, what, _LOGIN)
         raise NetworkError(f"{handle}: Kaggle answers {error!s:.200}") from error
     except requests.TooManyRedirects as error:
         raise NetworkError(f"{handle}: Kaggle redirects without end") from error

@@ -22,6 +22,8 @@ from fnet_cli.presets.sources.http import (
 )
 
 _CHUNK_BYTES = 4 * 1024 * 1024
+# What `list` asks a web server for.
+_KNOWN_NAMES = dict.fromkeys(name for layout in LAYOUTS for name in layout.files.all)
 _WEB_LOGIN = "check the address; credentials go into ~/.netrc"
 _STORE_LOGIN = "check the address and the credentials in the environment of the object store"
 
@@ -39,8 +41,7 @@ class MirrorSource:
     def list(self, handle: Handle) -> Listing:
         """Return the files of a preset that are there."""
         if _is_web(handle):
-            names = dict.fromkeys(name for layout in LAYOUTS for name in layout.files.all)
-            found = (self._head(handle, name) for name in names)
+            found = (self._head(handle, name) for name in _KNOWN_NAMES)
             files = [file for file in found if file is not None]
         else:
             files = _stored_files(handle, self._settings)
@@ -54,8 +55,8 @@ class MirrorSource:
         return Listing(digest[:16], {file.name: file for file in files})
 
     def find(self, handle: Handle, listing: Listing, name: str) -> RemoteFile | None:
-        """Return a listed file; a web server, which lists nothing, is asked."""
-        if name not in listing.files and _is_web(handle):
+        """Return a listed file; a web server, which lists nothing, is asked for other names."""
+        if name not in listing.files and name not in _KNOWN_NAMES and _is_web(handle):
             return self._head(handle, name)
         return listing.files.get(name)
 
@@ -73,7 +74,7 @@ class MirrorSource:
             with stream:
                 yield ByteStream(file, offset, "", lambda: _store_chunks(stream, handle))
             return
-        with self._get(handle, "GET", file.name, offset) as response:
+        with self._get(handle, "GET", file, offset) as response:
             check_status(
                 response.status_code, response.headers, f"{handle}/{file.name}", _WEB_LOGIN
             )
@@ -81,27 +82,31 @@ class MirrorSource:
 
     def _head(self, handle: Handle, name: str) -> RemoteFile | None:
         """Ask a web server for a file's size and tag; None where it has no such file."""
-        with self._get(handle, "HEAD", name) as response:
+        file = RemoteFile(name)
+        with self._get(handle, "HEAD", file) as response:
             status = response.status_code
             if status in (404, 410):
                 return None
             if status in (405, 501):  # a server without HEAD: look at the head of a GET
-                with self._get(handle, "GET", name) as whole:
+                with self._get(handle, "GET", file) as whole:
                     status, response = whole.status_code, whole
                     if status in (404, 410):
                         return None
             check_status(status, response.headers, f"{handle}/{name}", _WEB_LOGIN)
-            return requests_stream(response, RemoteFile(name), 0).file
+            return requests_stream(response, file, 0).file
 
     @contextmanager
-    def _get(self, handle: Handle, method: str, name: str, offset: int = 0) -> Iterator[Any]:
+    def _get(self, handle: Handle, method: str, file: RemoteFile, offset: int = 0) -> Iterator[Any]:
         import requests
 
+        # No hash of the whole would show that the bytes are of two states of the file.
+        same = {"If-Range": file.tag} if offset and file.tag.startswith('"') else {}
         with requests.Session() as session:
             prepare_session(session, self._settings.timeout, streaming=True, offset=offset)
             try:
+                url = f"{handle}/{quote(file.name)}"
                 response = session.request(
-                    method, f"{handle}/{quote(name)}", stream=True, allow_redirects=True
+                    method, url, headers=same, stream=True, allow_redirects=True
                 )
             except requests.TooManyRedirects as error:
                 raise NetworkError(f"{handle}: redirects without end") from error
@@ -149,9 +154,11 @@ def _stored_files(handle: Handle, settings: Settings) -> list[RemoteFile]:
 
 
 def _store_chunks(stream: Any, handle: Handle) -> Iterator[bytes]:
-    with _store_errors(handle):
+    try:
         while chunk := stream.read(_CHUNK_BYTES):
             yield chunk
+    except OSError as error:
+        raise TransientError(f"{handle}: {_first_line(error)}") from error
 
 
 @contextmanager
@@ -165,5 +172,8 @@ def _store_errors(handle: Handle) -> Iterator[None]:
         raise NetworkError(f"{handle}: access is refused", hint=_STORE_LOGIN) from error
     except OSError as error:
         # Arrow's client has retried what may go away.
-        text = str(error).partition("\n")[0]
-        raise NetworkError(f"{handle}: {text:.300}", hint=_STORE_LOGIN) from error
+        raise NetworkError(f"{handle}: {_first_line(error)}", hint=_STORE_LOGIN) from error
+
+
+def _first_line(error: OSError) -> str:
+    return str(error).partition("\n")[0][:300]

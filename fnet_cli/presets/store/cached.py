@@ -12,6 +12,7 @@ from fnet_cli.errors import IntegrityError, PresetError
 from fnet_cli.presets.handles import Handle, SourceName
 from fnet_cli.presets.layouts import layout_of
 from fnet_cli.presets.layouts.base import Layout
+from fnet_cli.presets.registry import BUILTIN_PRESETS
 from fnet_cli.presets.store.caches import OWN_DIRECTORY, PresetCache, cache_of
 from fnet_cli.presets.store.manifest import FileRecord, Manifest, read_manifest
 
@@ -88,6 +89,14 @@ def size_problem(path: Path | None, record: FileRecord) -> str:
     return "" if size == record.size else f"{record.name} has {size:,} bytes, not {record.size:,}"
 
 
+def repair_hint(handle: Handle) -> str:
+    """Return the hint that names the command which fetches a preset's bad files again."""
+    names = (
+        preset.name for preset in BUILTIN_PRESETS.values() if preset.kaggle_handle == str(handle)
+    )
+    return f"repair it: fnet presets pull {next(names, handle)}"
+
+
 def find_cached(handle: Handle, settings: Settings) -> CachedPreset | None:
     """Return the preset that `handle` means if all of it is on this machine.
 
@@ -96,18 +105,30 @@ def find_cached(handle: Handle, settings: Settings) -> CachedPreset | None:
     """
     cache = cache_of(handle.source, settings)
     revision = cache.meant(handle.location, handle.revision)
-    if revision is None:
-        return None
-    found = CachedPreset(replace(handle, revision=revision), cache)
-    manifest = found.manifest
-    if manifest is not None:
-        problem = found.damage(manifest)
-        if problem:
-            raise IntegrityError(
-                f"{found.directory}: {problem}", hint=f"repair it: fnet presets pull {handle}"
-            )
-        return found
-    return found if found.layout() else None
+    revisions = [] if revision is None else [revision]
+    if handle.source is SourceName.KAGGLE and handle.revision is None:
+        # The newest may be half fetched.
+        revisions = cache.revisions(handle.location)[::-1]
+    for revision in revisions:
+        found = CachedPreset(replace(handle, revision=revision), cache)
+        try:
+            if _is_whole(found):
+                return found
+        except (IntegrityError, PresetError) as error:
+            error.hint = error.hint or repair_hint(found.handle)
+            raise
+    return None
+
+
+def _is_whole(preset: CachedPreset) -> bool:
+    """Whether all files are here; IntegrityError where recorded ones are not."""
+    manifest = preset.manifest
+    if manifest is None:
+        return preset.layout() is not None
+    problem = preset.damage(manifest)
+    if problem:
+        raise IntegrityError(f"{preset.directory}: {problem}")
+    return True
 
 
 def all_cached(settings: Settings) -> Iterator[CachedPreset]:

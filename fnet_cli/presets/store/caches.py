@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Protocol
 
 from fnet_cli.config import Settings
 from fnet_cli.constants import CONFIG_FILE
+from fnet_cli.files import replacing
+from fnet_cli.presets.fingerprint import file_sha256
 from fnet_cli.presets.handles import SourceName
 from fnet_cli.presets.sources.base import RemoteFile
 
@@ -175,15 +178,16 @@ class HuggingFaceCache:
 
     def publish(self, location: str, revision: str, file: RemoteFile, temporary: Path) -> None:
         """Move a file to its blob, which its hash names, and link it into the snapshot."""
-        blob = self.home(location) / "blobs" / (file.sha256 or file.git_sha1 or "")
+        # Servers that only resemble the Hub may state no hash; the client follows any link.
+        name = file.sha256 or file.git_sha1 or file_sha256(temporary)
+        blob = self.home(location) / "blobs" / name
         link = self.directory(location, revision) / file.name
         blob.parent.mkdir(parents=True, exist_ok=True)
         link.parent.mkdir(parents=True, exist_ok=True)
         temporary.replace(blob)
         if link.is_file() and link.samefile(blob):
             return
-        new = link.with_name(f".{link.name}.{os.getpid()}.link")
-        new.unlink(missing_ok=True)
+        new = link.with_name(f".{link.name}.{secrets.token_hex(6)}.link")
         try:
             new.symlink_to(os.path.relpath(blob, link.parent))
         except OSError:  # a file system without links: the client keeps files there, too
@@ -197,7 +201,11 @@ class HuggingFaceCache:
             return
         path = self._ref(location, requested)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(revision, encoding="ascii")
+        # The client takes every file among the refs for one, so the new one begins elsewhere.
+        new = self.home(location) / OWN_DIRECTORY / f"ref.{secrets.token_hex(6)}"
+        new.parent.mkdir(exist_ok=True)
+        new.write_text(revision, encoding="ascii")
+        new.replace(path)
 
     def discard(self, location: str, revision: str) -> None:
         """Remove a commit, through the client: blobs that another commit has stay."""
@@ -264,8 +272,9 @@ class OwnCache:
         """Note the address, and which revision is the newest."""
         own = self.home(location) / OWN_DIRECTORY
         own.mkdir(parents=True, exist_ok=True)
-        (own / "address").write_text(location, encoding="utf-8")
-        self._latest(location).write_text(revision, encoding="ascii")
+        for path, text in ((own / "address", location), (self._latest(location), revision)):
+            with replacing(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
 
     def discard(self, location: str, revision: str) -> None:
         """Remove a revision."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import time
 from collections.abc import Sequence
 
 from fnet_cli.backbone.parameters import parameter_count
 from fnet_cli.constants import CONFIG_FILE, __version__
-from fnet_cli.errors import PresetError, PresetNotFoundError
+from fnet_cli.errors import OutputError, PresetError, PresetNotFoundError
 from fnet_cli.presets.fingerprint import file_sha256
 from fnet_cli.presets.layouts import layout_of
 from fnet_cli.presets.store.cached import CachedPreset, size_problem
 from fnet_cli.presets.store.manifest import FileRecord, Manifest, write_manifest
+
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def record_preset(
@@ -24,14 +26,14 @@ def record_preset(
 ) -> Manifest:
     """Check that a preset whose files are all in place would load, and write its manifest.
 
-    Reads headers only. Raises PresetError or UnsafePresetError for one that would not load. A
-    cache that cannot be written to goes without a manifest.
+    Reads headers only. Raises PresetError or UnsafePresetError for one that would not load, and
+    OutputError for a full disk. A cache that is read-only goes without a manifest.
     """
     path = preset.directory / CONFIG_FILE
     layout, document = layout_of(path)
     config, dtype = layout.read_config(path, document)
     with layout.open_weights(preset.directory, config, allow_pickle=allow_pickle):
-        pass  # opening checks the headers
+        layout.check_companions(preset.directory)  # opening has checked the weights' headers
     manifest = Manifest(
         handle=str(preset.handle.unpinned),
         source=preset.handle.source.value,
@@ -41,20 +43,26 @@ def record_preset(
         parameters=parameter_count(config),
         dtype=dtype,
         files=tuple(sorted(files, key=lambda file: file.name)),
-        allow_pickle=allow_pickle,
+        allow_pickle=allow_pickle and layout.files.pickle in {file.name for file in files},
         pulled_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         tool=f"fnet-cli {__version__}",
     )
-    with contextlib.suppress(OSError):
+    try:
         write_manifest(preset.manifest_path, manifest)
+    except OSError as error:
+        if error.errno not in _READ_ONLY:
+            raise OutputError(
+                f"cannot write {preset.manifest_path}: {error.strerror or error}",
+                hint="the preset's files are here; pull it again when there is space",
+            ) from error
     return manifest
 
 
-def adopt(preset: CachedPreset) -> Manifest:
+def adopt(preset: CachedPreset, *, allow_pickle: bool = False) -> Manifest:
     """Record a preset that another program has put into its client's cache.
 
     Its hashes are taken from the files as they are. Raises PresetNotFoundError where the preset
-    is not whole.
+    is not whole, and UnsafePresetError for a pickle that is not allowed.
     """
     layout = preset.layout()
     if layout is None:
@@ -62,13 +70,13 @@ def adopt(preset: CachedPreset) -> Manifest:
             f"{preset.handle} is not whole on this machine",
             hint=f"fetch what is missing: fnet presets pull {preset.handle}",
         )
-    weights = layout.weight_files(preset.directory, allow_pickle=True)
+    weights = layout.weight_files(preset.directory, allow_pickle=allow_pickle)
     names = {path.relative_to(preset.directory).as_posix() for path in weights}
     names |= {
         name for name in layout.files.all if preset.file(name) and name != layout.files.pickle
     }
-    pickled = bool(layout.files.pickle) and layout.files.pickle in {path.name for path in weights}
-    return record_preset(preset, [record(preset, name) for name in names], allow_pickle=pickled)
+    files = [record(preset, name) for name in names]
+    return record_preset(preset, files, allow_pickle=allow_pickle)
 
 
 def record(preset: CachedPreset, name: str) -> FileRecord:

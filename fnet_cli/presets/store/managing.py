@@ -1,0 +1,204 @@
+"""Looking after the caches: what takes space, what is damaged, what can go."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fnet_cli.config import Settings
+from fnet_cli.constants import LOCK_LEASE_SECONDS
+from fnet_cli.errors import OutputError, PresetNotFoundError, UsageError
+from fnet_cli.presets.fingerprint import file_digest
+from fnet_cli.presets.handles import Handle, SourceName, parse_handle
+from fnet_cli.presets.pulling.partial import is_abandoned, partial_files
+from fnet_cli.presets.registry import BUILTIN_PRESETS
+from fnet_cli.presets.sources import SOURCES
+from fnet_cli.presets.store.cached import CachedPreset, all_cached
+from fnet_cli.presets.store.caches import OWN_DIRECTORY, cache_of
+from fnet_cli.presets.store.manifest import Manifest
+from fnet_cli.presets.store.recording import adopt, problems
+
+_BLOB_HASHES = {40: "git_sha1", 64: "sha256"}
+_HEX = re.compile(r"[0-9a-f]+")
+
+
+def find_revisions(name: str, settings: Settings) -> list[CachedPreset]:
+    """Return the revisions of a preset in its cache: the one that `name` pins, or all.
+
+    Raises UsageError for a preset that is not kept in a cache, and PresetNotFoundError for one
+    that is not there.
+    """
+    handle = _cached_handle(name)
+    cache = cache_of(handle.source, settings)
+    pinned = cache.meant(handle.location, handle.revision) if handle.revision else None
+    found = [
+        preset
+        for preset in all_cached(settings)
+        if preset.handle.unpinned == handle.unpinned
+        and (handle.revision is None or preset.revision == pinned)
+    ]
+    if not found:
+        raise PresetNotFoundError(
+            f"{name} is not in a cache on this machine", hint="fnet presets list --cached"
+        )
+    return found
+
+
+def _cached_handle(name: str) -> Handle:
+    builtin = BUILTIN_PRESETS.get(name)
+    if builtin is not None and builtin.bundled:
+        raise UsageError(f"{name} is part of the package and in no cache")
+    handle = parse_handle(name)
+    if handle is None:
+        if any(source.locate(name) for source in SOURCES):
+            raise UsageError(f"{name} is a directory of yours and in no cache")
+        raise PresetNotFoundError(
+            f"there is no preset named {name}", hint="fnet presets list --cached"
+        )
+    return handle
+
+
+def shown_name(handle: Handle) -> str:
+    """Return the name that a preset is best called by: a built-in one's, or its handle."""
+    for builtin in BUILTIN_PRESETS.values():
+        if builtin.kaggle_handle == str(handle):
+            return builtin.name
+    return str(handle.unpinned)
+
+
+def disk_size(directory: Path) -> int:
+    """Return the bytes of all files under a directory, those that links lead to included."""
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What verifying one revision found. `adopted`: it had no manifest and got one."""
+
+    preset: CachedPreset
+    manifest: Manifest | None
+    problems: list[str]
+    adopted: bool = False
+
+
+def verify(preset: CachedPreset) -> Verification:
+    """Read every byte of a preset and hold it against what was recorded when it was pulled.
+
+    What another program has fetched is held against the names of its blobs, where its cache has
+    such, and recorded. Raises PresetError for a preset or a manifest that cannot be read.
+    """
+    manifest = preset.manifest
+    if manifest is not None:
+        return Verification(preset, manifest, problems(preset, manifest))
+    bad = list(_misnamed_blobs(preset))
+    if bad:
+        return Verification(preset, None, bad)
+    return Verification(preset, adopt(preset), [], adopted=True)
+
+
+def _misnamed_blobs(preset: CachedPreset) -> Iterator[str]:
+    """Yield a line for each file of a snapshot whose blob is not what its name says."""
+    for link in sorted(preset.directory.rglob("*")):
+        blob = link.resolve()
+        kind = _BLOB_HASHES.get(len(blob.name))
+        hashed = link.is_symlink() and kind and _HEX.fullmatch(blob.name) and blob.is_file()
+        if hashed and kind and file_digest(blob, kind) != blob.name:
+            name = link.relative_to(preset.directory).as_posix()
+            yield f"{name} has changed: it is not the blob that it is named after"
+
+
+def remove(preset: CachedPreset) -> None:
+    """Remove a revision and its manifest; OutputError where it is being pulled or cannot go."""
+    from filelock import SoftFileLease, Timeout
+
+    own = preset.home / OWN_DIRECTORY
+    lease = SoftFileLease(own / f"{preset.revision}.lock", lease_duration=LOCK_LEASE_SECONDS)
+    try:
+        own.mkdir(exist_ok=True)
+        with lease.acquire(timeout=0):
+            # The manifest first: what is half removed must not be taken for whole.
+            preset.manifest_path.unlink(missing_ok=True)
+            preset.cache.discard(preset.handle.location, preset.revision)
+    except Timeout as error:
+        raise OutputError(
+            f"{preset.handle} is being pulled by process {lease.pid}", hint="stop it first"
+        ) from error
+    except OSError as error:
+        raise OutputError(f"cannot remove {preset.directory}: {error.strerror or error}") from error
+    _tidy(preset)
+
+
+def _tidy(preset: CachedPreset) -> None:
+    """Remove directories that a removal has left empty, up to the cache's own."""
+    own = preset.home / OWN_DIRECTORY
+    for name in ("address", "latest"):
+        if not preset.cache.revisions(preset.handle.location):
+            (own / name).unlink(missing_ok=True)
+    for path in (own / "partial", own, preset.home / ".complete", preset.home):
+        try:
+            path.rmdir()
+        except OSError:  # not there, or not empty
+            continue
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Something that nothing needs any more: a partial file, or a superseded revision."""
+
+    name: str
+    kind: str
+    bytes: int
+    path: Path
+    preset: CachedPreset | None = None
+
+    def remove(self) -> None:
+        """Remove it; OutputError where it cannot go."""
+        if self.preset is not None:
+            remove(self.preset)
+            return
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot remove {self.path}: {error.strerror or error}") from error
+
+
+def leftovers(settings: Settings) -> list[Leftover]:
+    """List what `prune` removes.
+
+    Partial downloads whose process is gone, and revisions that a pull of the newest has
+    superseded. One that was asked for by its number or commit stays, as does everything that
+    another program has fetched.
+    """
+    found = [
+        Leftover(str(handle), "partial download", path.stat().st_size, path)
+        for handle, paths in unfinished(settings)
+        for path in paths
+        if is_abandoned(path)
+    ]
+    for preset in all_cached(settings):
+        if _is_superseded(preset):
+            size = disk_size(preset.directory)
+            found.append(Leftover(str(preset.handle), "superseded", size, preset.directory, preset))
+    return found
+
+
+def unfinished(settings: Settings) -> Iterator[tuple[Handle, list[Path]]]:
+    """Yield presets with the partial files of interrupted or running pulls."""
+    for source in SourceName:
+        for location, home in cache_of(source, settings).homes():
+            paths = partial_files(home)
+            if paths:
+                yield Handle(source, location), paths
+
+
+def _is_superseded(preset: CachedPreset) -> bool:
+    manifest = preset.manifest
+    if manifest is None:
+        return False
+    handle = preset.handle
+    asked = replace(handle, revision=manifest.requested or None)
+    newest = preset.cache.meant(handle.location, asked.revision)
+    known = any(builtin.kaggle_handle == str(handle) for builtin in BUILTIN_PRESETS.values())
+    return not asked.exact and newest != preset.revision and not known
