@@ -11,6 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from builders import add_vocabulary, vocabulary, write_preset
+from fakes.content import files_under
+from fakes.huggingface import FakeHub, Repo
+from fakes.kaggle import FakeKaggle
+from running import clean_env
 
 from fnet_cli.errors import ExitCode
 
@@ -90,3 +95,33 @@ def test_the_exit_code_page_has_every_code(code):
 
 def test_the_changelog_has_an_unreleased_section():
     assert "\n## Unreleased\n" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_commands_about_presets_run_in_the_order_of_their_page(tmp_path):
+    page = ROOT / "docs/how-to/presets.md"
+    write_preset(tmp_path / "served")
+    add_vocabulary(tmp_path / "served", vocabulary())
+    files = files_under(tmp_path / "served")
+    kaggle = FakeKaggle({"keras/f_net/keras/f_net_base_en": {3: files}})
+    hub = FakeHub({"acme/fnet-encoder": Repo.of(files)})
+    caches = ("KAGGLEHUB_CACHE", "HF_HOME", "FNET_CACHE", "FNET_CONFIG")
+    environment = {name: str(tmp_path / "caches" / name) for name in caches}
+    program = f'fnet() {{ {shlex.quote(sys.executable)} -m fnet_cli "$@"; }}\n'
+    with kaggle, hub:
+        ran = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", program + "".join(shell_blocks(page))],
+            cwd=tmp_path,
+            env=clean_env(
+                {
+                    **environment,
+                    "PYTHONPATH": str(ROOT),
+                    "KAGGLE_API_ENDPOINT": kaggle.url,
+                    "HF_ENDPOINT": hub.url,
+                }
+            ),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert ran.returncode == 0, ran.stderr
+    assert "removed kaggle://keras/f_net/keras/f_net_base_en/3" in ran.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from builders import TINY, add_vocabulary, vocabulary, write_preset
+from fakes.content import files_under
 from fakes.huggingface import FakeHub, Repo
 from fakes.kaggle import FakeKaggle
 from helpers import largest_difference, peer, random_inputs
@@ -20,14 +21,6 @@ from fnet_cli.presets.pulling.pull import pull
 from fnet_cli.presets.resolving import resolve_preset
 
 HANDLE = "kaggle://keras/f_net/keras/f_net_base_en/3"
-
-
-def files_under(directory: Path) -> dict[str, Path]:
-    return {
-        path.relative_to(directory).as_posix(): path
-        for path in directory.rglob("*")
-        if path.is_file()
-    }
 
 
 @pytest.fixture
