@@ -45,12 +45,12 @@ def short_revision(value: Any) -> str:
 
 _LIST_COLUMNS = (
     Column("name", "Name"),
-    Column("source", "Source"),
+    Column("source", "Source", optional=True),
     Column("revision", "Revision", short_revision),
     Column("state", "State"),
     Column("parameters", "Parameters", number, right=True),
     Column("bytes", "On disk", size, right=True),
-    Column("description", "Description"),
+    Column("description", "Description", optional=True),
 )
 _INSPECT_COLUMNS = (Column("key", "Key"), Column("value", "Value", _shown))
 

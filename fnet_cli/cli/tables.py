@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TextIO
 
@@ -14,6 +14,10 @@ from fnet_cli.cli.streams import console_for, style_of
 from fnet_cli.units import show_bytes
 
 Row = Mapping[str, Any]
+
+
+# What rich puts between two columns.
+_GAP = 3
 
 
 class TableFormat(StrEnum):
@@ -29,13 +33,15 @@ class TableFormat(StrEnum):
 class Column:
     """One column: the key of its values, its heading, and how people read its values.
 
-    Machine formats print the plain value; `shown` is for tables and Markdown.
+    Machine formats print the plain value; `shown` is for tables and Markdown. An `optional` column
+    is left out where a terminal is too narrow for it, the last one first.
     """
 
     key: str
     heading: str
     shown: Callable[[Any], str] = str
     right: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,6 +112,8 @@ def _print_rich(table: Table, stream: TextIO, environ: Mapping[str, str]) -> Non
     from rich import box
     from rich.table import Table as RichTable
 
+    console = console_for(stream, environ)
+    table = _fitted(table, console.width)
     drawn = RichTable(box=box.SIMPLE_HEAD, show_footer=table.footer is not None, pad_edge=False)
     cells = _shown_rows(table)
     body = cells[:-1] if table.footer else cells
@@ -119,4 +127,16 @@ def _print_rich(table: Table, stream: TextIO, environ: Mapping[str, str]) -> Non
         )
     for row in body:
         drawn.add_row(*row)
-    console_for(stream, environ).print(drawn)
+    console.print(drawn)
+
+
+def _fitted(table: Table, width: int) -> Table:
+    """Return the table without the optional columns that make it wider than `width`."""
+    cells = [[column.heading for column in table.columns], *_shown_rows(table)]
+    widths = [max(map(len, column)) + _GAP for column in zip(*cells, strict=True)]
+    kept = list(table.columns)
+    for column, taken in reversed(list(zip(table.columns, widths, strict=True))):
+        if sum(widths) > width and column.optional:
+            kept.remove(column)
+            widths.remove(taken)
+    return replace(table, columns=kept)
