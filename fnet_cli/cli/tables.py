@@ -114,6 +114,7 @@ def _print_rich(table: Table, stream: TextIO, environ: Mapping[str, str]) -> Non
 
     console = console_for(stream, environ)
     table = _fitted(table, console.width)
+    fits = sum(_widths(table)) <= console.width
     drawn = RichTable(box=box.SIMPLE_HEAD, show_footer=table.footer is not None, pad_edge=False)
     cells = _shown_rows(table)
     body = cells[:-1] if table.footer else cells
@@ -123,7 +124,7 @@ def _print_rich(table: Table, stream: TextIO, environ: Mapping[str, str]) -> Non
             footer=cells[-1][index] if table.footer else "",
             justify="right" if column.right else "left",
             overflow="fold",
-            no_wrap=column.right or index == 0,
+            no_wrap=fits and (column.right or index == 0),
         )
     for row in body:
         drawn.add_row(*row)
@@ -132,11 +133,15 @@ def _print_rich(table: Table, stream: TextIO, environ: Mapping[str, str]) -> Non
 
 def _fitted(table: Table, width: int) -> Table:
     """Return the table without the optional columns that make it wider than `width`."""
-    cells = [[column.heading for column in table.columns], *_shown_rows(table)]
-    widths = [max(map(len, column)) + _GAP for column in zip(*cells, strict=True)]
+    widths = _widths(table)
     kept = list(table.columns)
     for column, taken in reversed(list(zip(table.columns, widths, strict=True))):
         if sum(widths) > width and column.optional:
             kept.remove(column)
             widths.remove(taken)
     return replace(table, columns=kept)
+
+
+def _widths(table: Table) -> list[int]:
+    cells = [[column.heading for column in table.columns], *_shown_rows(table)]
+    return [max(map(len, column)) + _GAP for column in zip(*cells, strict=True)]
