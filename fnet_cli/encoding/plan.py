@@ -30,7 +30,6 @@ from fnet_cli.errors import InputDataError, PresetError, UsageError
 from fnet_cli.presets.fingerprint import weights_sha256
 from fnet_cli.presets.pulling.events import EventCallback
 from fnet_cli.presets.resolving import LocalPreset, resolve_preset
-from fnet_cli.tokenizer.special import read_special_ids
 
 # A float as text: sign, eight digits, point, exponent or comma.
 _JSONL_BYTES_PER_NUMBER = 12
@@ -181,12 +180,12 @@ def _batch_shape(options: EncodeOptions, preset: LocalPreset) -> BatchShape:
             f"--sequence-length {length} is not in 1..{most}, the positions of {preset.handle}"
         )
     pad_id = options.pad_id
-    vocabulary = preset.vocabulary
-    if pad_id is None and vocabulary is not None:
-        pad_id = read_special_ids(vocabulary).pad
+    special = preset.special_ids() if pad_id is None else None
+    if special is not None:
+        pad_id = special.pad
         if pad_id >= preset.config.vocabulary_size:
             raise PresetError(
-                f"{vocabulary}: <pad> is id {pad_id}, the model has "
+                f"{preset.vocabulary}: <pad> is id {pad_id}, the model has "
                 f"{preset.config.vocabulary_size} ids"
             )
     if pad_id is not None and not 0 <= pad_id < preset.config.vocabulary_size:

@@ -127,8 +127,6 @@ def _blocks(config: BackboneConfig) -> dict[str, int]:
 
 def _check_files(preset: LocalPreset) -> tuple[list[str], dict[str, int], list[FnetError]]:
     """Return the stored dtypes, the tokenizer's special ids, and all that is wrong."""
-    from fnet_cli.tokenizer.special import read_special_ids
-
     stored: list[str] = []
     tokenizer: dict[str, int] = {}
     found: list[FnetError] = []
@@ -137,12 +135,11 @@ def _check_files(preset: LocalPreset) -> tuple[list[str], dict[str, int], list[F
             stored = sorted(weights.dtypes())
     except PresetError as error:
         found.append(error)
-    vocabulary = preset.vocabulary
-    if vocabulary is not None:
-        try:
-            tokenizer = asdict(read_special_ids(vocabulary))
-        except PresetError as error:
-            found.append(error)
+    try:
+        special = preset.special_ids()
+        tokenizer = asdict(special) if special else {}
+    except PresetError as error:
+        found.append(error)
     try:
         preset.layout.check_companions(preset.directory)
     except PresetError as error:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fnet_cli.backbone.config import BackboneConfig
 from fnet_cli.config import Settings
@@ -18,7 +18,10 @@ from fnet_cli.presets.layouts.base import Layout, WeightSource
 from fnet_cli.presets.pulling.events import EventCallback
 from fnet_cli.presets.registry import BUILTIN_PRESETS
 from fnet_cli.presets.sources import SOURCES
-from fnet_cli.presets.store.cached import CachedPreset, find_cached, repair_hint
+from fnet_cli.presets.store.cached import CachedPreset, find_cached, near_names, repair_hint
+
+if TYPE_CHECKING:
+    from fnet_cli.tokenizer.special import SpecialIds
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,18 @@ class LocalPreset:
     def weight_files(self) -> list[Path]:
         """The files that the weights are in; PresetError where there are none."""
         return self.layout.weight_files(self.directory, allow_pickle=self.allow_pickle)
+
+    def special_ids(self) -> SpecialIds | None:
+        """Return the ids of the special pieces, or None where there is no tokenizer.
+
+        Raises PresetError as `open_weights` does.
+        """
+        if self.vocabulary is None:
+            return None
+        from fnet_cli.tokenizer.special import read_special_ids
+
+        with _repairable(self.cached):
+            return read_special_ids(self.vocabulary)
 
     @contextmanager
     def open_weights(self) -> Iterator[WeightSource]:
@@ -92,7 +107,7 @@ def resolve_preset(
             )
     remote = parse_handle(handle)
     if remote is None:
-        raise _unknown(handle)
+        raise _unknown(handle, settings)
     found = find_cached(remote, settings)
     if found is None:
         found = _pulled(handle, remote, settings, on_pull)
@@ -159,8 +174,8 @@ def _repairable(cached: CachedPreset | None) -> Iterator[None]:
         raise
 
 
-def _unknown(handle: str) -> PresetNotFoundError:
-    near = difflib.get_close_matches(handle, BUILTIN_PRESETS, n=2, cutoff=0.5)
+def _unknown(handle: str, settings: Settings) -> PresetNotFoundError:
+    near = near_names(handle, settings)
     hint = (
         f"did you mean {' or '.join(near)}? A directory works too"
         if near

@@ -98,7 +98,7 @@ class PartialFile:
         with contextlib.suppress(OSError):  # a full disk: what is written is written
             self._stream.close()
         with contextlib.suppress(OSError):
-            if self.size == 0:
+            if self.path.stat().st_size == 0:
                 self.path.unlink()
             else:
                 self.path.rename(self.path.with_name(self._name(_NOBODY)))
@@ -133,6 +133,11 @@ def partial_files(home: Path) -> list[Path]:
     """List the partial files of a preset's home."""
     directory = home / OWN_DIRECTORY / PARTIAL_DIRECTORY
     return sorted(path for path in directory.glob("*.part") if _NAME.fullmatch(path.name))
+
+
+def abandoned_bytes(home: Path) -> int:
+    """Return how many bytes the partial files have that the next pull may go on with."""
+    return sum(_size_of(path) for path in partial_files(home) if is_abandoned(path))
 
 
 def is_abandoned(path: Path) -> bool:

@@ -14,7 +14,7 @@ from fnet_cli.presets.layouts.base import Layout
 from fnet_cli.presets.layouts.naming import refused_pickle, weight_map
 from fnet_cli.presets.pulling.retrying import with_retries
 from fnet_cli.presets.pulling.transfer import Origin, ask_about
-from fnet_cli.presets.sources.base import RemoteFile
+from fnet_cli.presets.sources.base import Listing, RemoteFile
 from fnet_cli.presets.store.manifest import check_name
 
 _CLIMBING = ("..", ".", "")
@@ -32,15 +32,10 @@ def make_plan(origin: Origin, obtain: Callable[[RemoteFile], Path], *, allow_pic
     """Return what makes up the preset at `origin`.
 
     `obtain` fetches a small file and returns its path: the config, and the index of sharded
-    weights. Raises PresetNotFoundError where there is no preset, UnsafePresetError for a
-    pickle that is not allowed, and PresetError for a config that is of no use.
+    weights. Raises UnsafePresetError for a pickle that is not allowed, and PresetError for a
+    config that is of no use or weights that are missing.
     """
-    config_file = _find(origin, CONFIG_FILE)
-    if config_file is None:
-        raise PresetNotFoundError(
-            f"{origin.handle} holds no preset: it has no {CONFIG_FILE}",
-            hint="presets of KerasHub's FNetBackbone and transformers' FNet are pulled",
-        )
+    config_file = origin.listing.files[CONFIG_FILE]
     path = obtain(config_file)
     layout, document = layout_of(path)
     config, _ = layout.read_config(path, document)
@@ -54,11 +49,22 @@ def make_plan(origin: Origin, obtain: Callable[[RemoteFile], Path], *, allow_pic
     return Plan(files, parameter_count(config))
 
 
-def check_listed(name: str, where: str) -> None:
-    """Raise UnsafePresetError for a listed name that would lead out of a preset's directory.
+def check_listing(listing: Listing, where: str) -> None:
+    """Raise UnsafePresetError for a name that would lead out of a preset's directory.
 
-    Other odd names are files that nobody asked for, and are never fetched.
+    Other odd names are files that nobody asked for, and are never fetched. PresetNotFoundError
+    where there is no config.
     """
+    for name in listing.files:
+        _check_listed(name, where)
+    if CONFIG_FILE not in listing.files:
+        raise PresetNotFoundError(
+            f"{where} holds no preset: it has no {CONFIG_FILE}",
+            hint="presets of KerasHub's FNetBackbone and transformers' FNet are pulled",
+        )
+
+
+def _check_listed(name: str, where: str) -> None:
     climbs = any(part in _CLIMBING for part in name.split("/"))
     if climbs or "\\" in name or ":" in name or not name.isprintable():
         raise UnsafePresetError(

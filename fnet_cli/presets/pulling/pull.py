@@ -22,13 +22,13 @@ from fnet_cli.errors import (
 from fnet_cli.presets.fingerprint import file_digest
 from fnet_cli.presets.handles import Handle, SourceName
 from fnet_cli.presets.pulling.events import EventCallback, Planned, Waiting, ignore
-from fnet_cli.presets.pulling.partial import is_abandoned, partial_files
-from fnet_cli.presets.pulling.planning import Plan, check_listed, make_plan
+from fnet_cli.presets.pulling.partial import abandoned_bytes
+from fnet_cli.presets.pulling.planning import Plan, check_listing, make_plan
 from fnet_cli.presets.pulling.retrying import with_retries
 from fnet_cli.presets.pulling.transfer import Origin, Transfer, ask_about
 from fnet_cli.presets.sources.base import RemoteFile
 from fnet_cli.presets.sources.remote import remote_source
-from fnet_cli.presets.store.cached import CachedPreset, find_cached
+from fnet_cli.presets.store.cached import CachedPreset, find_cached, near_names
 from fnet_cli.presets.store.caches import OWN_DIRECTORY, OwnCache, cache_of
 from fnet_cli.presets.store.manifest import FileRecord, Manifest
 from fnet_cli.presets.store.recording import adopt, problems, record, record_preset
@@ -218,9 +218,14 @@ def _ask(handle: Handle, settings: Settings, options: PullOptions) -> Origin:
             "archive: fnet presets import FILE",
         )
     source = remote_source(handle.source, settings)
-    listing = with_retries(lambda: source.list(handle), settings.retries, options.on_event)
-    for name in listing.files:
-        check_listed(name, str(handle))
+    try:
+        listing = with_retries(lambda: source.list(handle), settings.retries, options.on_event)
+    except PresetNotFoundError as error:
+        near = near_names(str(handle.unpinned), settings)
+        if near:
+            error.hint = f"did you mean {' or '.join(near)}? Else {error.hint}"
+        raise
+    check_listing(listing, str(handle))
     # A mirror is asked for no revision: what it has now is held against the lock file.
     mirror = handle.source is SourceName.MIRROR
     if handle.exact and listing.revision != handle.revision and not mirror:
@@ -283,7 +288,7 @@ def _check_space(preset: CachedPreset, needed: int) -> None:
     while not directory.exists():
         directory = directory.parent
     # What an interrupted pull has left is gone on with.
-    needed -= sum(path.stat().st_size for path in partial_files(preset.home) if is_abandoned(path))
+    needed -= abandoned_bytes(preset.home)
     free = shutil.disk_usage(directory).free
     if needed > free:
         raise OutputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,7 +25,9 @@ from fnet_cli.presets.sources.base import (
 from fnet_cli.presets.store.manifest import FileRecord
 
 _STATED = ("sha256", "md5", "git_sha1")
-_MEBIBYTE = 1024 * 1024
+_TELL_SECONDS = 0.1
+# Bytes a second that are too few, over so many seconds.
+_SLOWEST, _SLOW_SECONDS = 1000, 60.0
 
 
 @dataclass(frozen=True)
@@ -140,19 +143,32 @@ class Transfer:
         if stream.offset != self.partial.size:
             self._drop()
         self._tell(self.partial.size)
-        told = self.partial.size
+        told = window = time.monotonic()
+        before = self.partial.size
         for chunk in stream.read():
             with _disk(self.partial.path):
                 self.partial.write(chunk)
             self._check_growth()
-            if self.partial.size - told >= _MEBIBYTE:
-                told = self.partial.size
+            now = time.monotonic()
+            if now - told >= _TELL_SECONDS:
+                told = now
                 self._tell(0)
+            if now - window >= _SLOW_SECONDS:
+                self._check_pace(self.partial.size - before, now - window)
+                window, before = now, self.partial.size
+
+    def _check_pace(self, count: int, seconds: float) -> None:
+        """Give up on a server that drips: it would keep a job waiting for days."""
+        if count < _SLOWEST * seconds:
+            raise NetworkError(
+                f"{self._where}: only {count:,} bytes came in {seconds:.0f} s",
+                hint="try again: what has been fetched is kept",
+            )
 
     def _take_facts(self, stream: ByteStream) -> None:
         """Learn what the answer states; refuse an answer that is a page, or of another size."""
         facts = stream.file
-        if stream.content_type.partition(";")[0].strip().lower() == "text/html":
+        if stream.is_page:
             raise NetworkError(
                 f"{self._where}: the server sends a web page instead",
                 hint="is there a proxy or a login page on the way?",

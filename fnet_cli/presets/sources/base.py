@@ -48,6 +48,11 @@ class ByteStream:
     content_type: str
     read: Callable[[], Iterator[bytes]]
 
+    @property
+    def is_page(self) -> bool:
+        """Whether the answer is a page for people: an error's, a login's, a proxy's."""
+        return self.content_type.partition(";")[0].strip().lower() == "text/html"
+
 
 class RemoteSource(Protocol):
     """One place that presets are fetched from.

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _CHUNK_BYTES = 1024 * 1024
-MAX_ANSWER_BYTES = 16 * 1024**2
+_MAX_ANSWER_BYTES = 16 * 1024**2
+_MAX_ANSWER_SECONDS = 120.0
 _TYPE_KEPT = "X-Kept-Content-Type"
 
 
@@ -155,15 +156,24 @@ def prepare_session(
 
 def _read_whole(response: requests.Response) -> None:
     """Read a body into the response, as the client will want it."""
-    import requests
+    try:
+        response._content = whole_answer(_raw_chunks(response))
+    except TransientError:
+        response.close()
+        raise
 
-    body = b""
-    for chunk in response.iter_content(_CHUNK_BYTES):
+
+def whole_answer(chunks: Iterator[bytes]) -> bytes:
+    """Return the body of an API's answer; TransientError for one without end, in bytes or time."""
+    body = bytearray()
+    deadline = time.monotonic() + _MAX_ANSWER_SECONDS
+    for chunk in chunks:
         body += chunk
-        if len(body) > MAX_ANSWER_BYTES:
-            response.close()
-            raise requests.ConnectionError(f"an answer of more than {MAX_ANSWER_BYTES:,} bytes")
-    response._content = body
+        if len(body) > _MAX_ANSWER_BYTES or time.monotonic() > deadline:
+            raise TransientError(
+                f"an answer of more than {_MAX_ANSWER_BYTES:,} bytes or {_MAX_ANSWER_SECONDS:.0f} s"
+            )
+    return bytes(body)
 
 
 def _raw_chunks(response: requests.Response) -> Iterator[bytes]:
@@ -181,9 +191,12 @@ def _raw_chunks(response: requests.Response) -> Iterator[bytes]:
 def reason(error: BaseException) -> str:
     """Return the innermost cause of a client's error, in its own words."""
     inner: Any = error
-    while (
-        cause := getattr(inner, "reason", None) or inner.__cause__ or inner.__context__
-    ) and isinstance(cause, BaseException):
+    while True:
+        # Not the context: at the end of the chain that is what a caller of ours handles.
+        known = (getattr(inner, "reason", None), inner.__cause__, *inner.args)
+        cause = next((one for one in known if isinstance(one, BaseException)), None)
+        if cause is None:
+            break
         inner = cause
     text = getattr(inner, "strerror", None) or str(inner).partition("\n")[0]
     return f"{type(inner).__name__}: {text:.200}" if text else type(inner).__name__

@@ -15,12 +15,12 @@ from fnet_cli.errors import NetworkError
 from fnet_cli.presets.handles import Handle
 from fnet_cli.presets.sources.base import ByteStream, Listing, RemoteFile, TransientError
 from fnet_cli.presets.sources.http import (
-    MAX_ANSWER_BYTES,
     body_position,
     check_listed_file,
     check_status,
     reason,
     stated,
+    whole_answer,
 )
 
 _LOGIN = (
@@ -49,7 +49,7 @@ class HuggingFaceSource:
         if handle.revision:
             url += f"/revision/{quote(handle.revision, safe='')}"
         with self._get(handle, f"{url}?blobs=true", str(handle), {}) as response, _errors(handle):
-            info = model_info(**json.loads(_whole_body(response)))
+            info = model_info(**json.loads(whole_answer(response.iter_bytes())))
             found = [_remote_file(file) for file in info.siblings or []]
             # It becomes the name of a directory.
             if not _COMMIT.fullmatch(info.sha or ""):
@@ -110,15 +110,6 @@ class HuggingFaceSource:
 def _chunks(response: Any, handle: Handle) -> Iterator[bytes]:
     with _errors(handle):
         yield from response.iter_bytes()
-
-
-def _whole_body(response: Any) -> bytes:
-    body = b""
-    for chunk in response.iter_bytes():
-        body += chunk
-        if len(body) > MAX_ANSWER_BYTES:
-            raise ValueError(f"more than {MAX_ANSWER_BYTES:,} bytes")
-    return body
 
 
 def _remote_file(file: Any) -> RemoteFile:

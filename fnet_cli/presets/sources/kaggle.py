@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any
 
 from fnet_cli.config import Settings
-from fnet_cli.constants import MAX_LISTED_FILES
+from fnet_cli.constants import MAX_LISTED_FILES, __version__
 from fnet_cli.errors import NetworkError
 from fnet_cli.presets.handles import Handle
 from fnet_cli.presets.sources.base import ByteStream, Listing, RemoteFile, TransientError
@@ -79,12 +78,6 @@ class KaggleSource:
             with response:  # raised, if its status is an error
                 yield requests_stream(response, file, offset)
 
-    @cached_property
-    def _user_agent(self) -> str:
-        from kagglehub.clients import get_user_agent
-
-        return str(get_user_agent())  # which looks at the source of every caller
-
     def _newest(self, handle: Handle) -> str:
         from kagglesdk.models.types import model_api_service as api
 
@@ -110,7 +103,7 @@ class KaggleSource:
             username=found and found.username,
             password=found and found.key,
             api_token=found and found.api_key,
-            user_agent=self._user_agent,
+            user_agent=f"fnet-cli/{__version__}",
         ) as client:
             http = client.http_client()
             if self._settings.kaggle_endpoint:
@@ -138,6 +131,8 @@ def _errors(handle: Handle, name: str = "") -> Iterator[None]:
     except requests.TooManyRedirects as error:
         raise NetworkError(f"{handle}: Kaggle redirects without end") from error
     except requests.RequestException as error:
+        if isinstance(error, requests.JSONDecodeError):
+            raise TransientError(f"Kaggle's answer is not understood: {error!s:.200}") from error
         raise TransientError(f"cannot reach Kaggle: {reason(error)}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         # The client takes any JSON for an answer of the API.

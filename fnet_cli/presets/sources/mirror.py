@@ -44,7 +44,7 @@ class MirrorSource:
             found = (self._head(handle, name) for name in _KNOWN_NAMES)
             files = [file for file in found if file is not None]
         else:
-            files = _stored_files(handle, self._settings)
+            files = _stored_files(handle)
         if not files:
             raise PresetNotFoundError(
                 f"{handle}: holds no file of a preset",
@@ -68,7 +68,7 @@ class MirrorSource:
         del listing
         if not _is_web(handle):
             with _store_errors(handle):
-                filesystem, root = _filesystem(handle, self._settings)
+                filesystem, root = _filesystem(handle)
                 stream = filesystem.open_input_file(f"{root}/{file.name}")
                 stream.seek(offset)
             with stream:
@@ -93,7 +93,9 @@ class MirrorSource:
                     if status in (404, 410):
                         return None
             check_status(status, response.headers, f"{handle}/{name}", _WEB_LOGIN)
-            return requests_stream(response, file, 0).file
+            found = requests_stream(response, file, 0)
+            # Some servers have a page, and status 200, for every name.
+            return None if found.is_page else found.file
 
     @contextmanager
     def _get(self, handle: Handle, method: str, file: RemoteFile, offset: int = 0) -> Iterator[Any]:
@@ -113,34 +115,38 @@ class MirrorSource:
             except requests.RequestException as error:
                 raise TransientError(f"cannot reach {handle}: {reason(error)}") from error
             with response:
+                if _is_plain(response.url) and not _is_plain(handle.location):
+                    raise NetworkError(
+                        f"{handle}: redirects to plain http, which can be changed on its way"
+                    )
                 yield response
+
+
+def _is_plain(url: str) -> bool:
+    return url.startswith("http://")
 
 
 def _is_web(handle: Handle) -> bool:
     return handle.location.startswith("http")
 
 
-def _filesystem(handle: Handle, settings: Settings) -> tuple[Any, str]:
+def _filesystem(handle: Handle) -> tuple[Any, str]:
     """Return Arrow's filesystem for an address, and the path in it."""
     from pyarrow import fs
 
     scheme, _, path = handle.location.partition("://")
     if scheme == "file":
         return fs.LocalFileSystem(), path
-    if scheme == "s3":
-        return fs.S3FileSystem(
-            connect_timeout=settings.timeout,
-            request_timeout=settings.timeout,
-            retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=settings.retries + 1),
-        ), path
-    return fs.GcsFileSystem(), path
+    # From an address, and only so, Arrow finds a bucket's region and heeds AWS_ENDPOINT_URL.
+    filesystem, root = fs.FileSystem.from_uri(f"{scheme}://{quote(path)}")
+    return filesystem, root
 
 
-def _stored_files(handle: Handle, settings: Settings) -> list[RemoteFile]:
+def _stored_files(handle: Handle) -> list[RemoteFile]:
     from pyarrow import fs
 
     with _store_errors(handle):
-        filesystem, root = _filesystem(handle, settings)
+        filesystem, root = _filesystem(handle)
         found = filesystem.get_file_info(fs.FileSelector(root, recursive=True))
         if len(found) > MAX_LISTED_FILES:
             raise NetworkError(f"{handle}: holds more than {MAX_LISTED_FILES:,} files")
@@ -163,17 +169,17 @@ def _store_chunks(stream: Any, handle: Handle) -> Iterator[bytes]:
 
 @contextmanager
 def _store_errors(handle: Handle) -> Iterator[None]:
-    """Turn what Arrow's filesystems raise, all of it OSError, into ours."""
+    """Turn what Arrow's filesystems raise into ours; it is OSError, save for odd addresses."""
     try:
         yield
     except FileNotFoundError as error:
         raise PresetNotFoundError(f"{handle}: there is no such directory") from error
     except PermissionError as error:
         raise NetworkError(f"{handle}: access is refused", hint=_STORE_LOGIN) from error
-    except OSError as error:
+    except (OSError, ValueError) as error:
         # Arrow's client has retried what may go away.
         raise NetworkError(f"{handle}: {_first_line(error)}", hint=_STORE_LOGIN) from error
 
 
-def _first_line(error: OSError) -> str:
+def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0][:300]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,6 +144,14 @@ def all_cached(settings: Settings) -> Iterator[CachedPreset]:
                 found = CachedPreset(Handle(source, location, revision), cache)
                 if revision in recorded or _looks_like_ours(found):
                     yield found
+
+
+def near_names(text: str, settings: Settings) -> list[str]:
+    """Return the names that `text` may have been meant to be, of presets built in or cached."""
+    handles = {str(preset.kaggle_handle) for preset in BUILTIN_PRESETS.values()}
+    handles |= {str(preset.handle.unpinned) for preset in all_cached(settings)}
+    known = sorted({*BUILTIN_PRESETS, *handles} - {text})
+    return difflib.get_close_matches(text, known, n=2, cutoff=0.6)
 
 
 def _looks_like_ours(found: CachedPreset) -> bool:

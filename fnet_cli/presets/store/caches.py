@@ -12,6 +12,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -208,11 +209,24 @@ class HuggingFaceCache:
         new.replace(path)
 
     def discard(self, location: str, revision: str) -> None:
-        """Remove a commit, through the client: blobs that another commit has stay."""
-        from huggingface_hub import scan_cache_dir
+        """Remove a commit, the names that mean it, and the blobs that no other commit has.
 
-        if self.directory(location, revision).is_dir():
-            scan_cache_dir(self.root).delete_revisions(revision).execute()
+        The client would look at the whole cache, and leave a repository that lacks a blob alone.
+        """
+        home, snapshot = self.home(location), self.directory(location, revision)
+        blobs = _blobs_of(snapshot)
+        for path in (snapshot, home / ".no_exist" / revision):
+            if path.is_dir():
+                shutil.rmtree(path)
+        for blob in blobs - _blobs_of(home / "snapshots"):
+            if blob.parent == (home / "blobs").resolve():
+                blob.unlink(missing_ok=True)
+        for ref in (home / "refs").rglob("*"):
+            if ref.is_file() and ref.read_bytes().strip() == revision.encode():
+                ref.unlink()
+        for name in ("snapshots", "blobs", "refs", ".no_exist"):
+            with suppress(OSError):  # not there, or not empty
+                (home / name).rmdir()
 
     def _ref(self, location: str, requested: str | None) -> Path:
         return self.home(location) / "refs" / (requested or "main")
@@ -294,6 +308,10 @@ def cache_of(source: SourceName, settings: Settings) -> PresetCache:
             return HuggingFaceCache(settings.huggingface_cache)
         case SourceName.MIRROR:
             return OwnCache(settings.own_cache)
+
+
+def _blobs_of(directory: Path) -> set[Path]:
+    return {path.resolve() for path in directory.rglob("*") if path.is_symlink()}
 
 
 def _directories(path: Path) -> list[Path]:

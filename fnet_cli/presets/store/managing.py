@@ -68,6 +68,13 @@ def shown_name(handle: Handle) -> str:
     return str(handle.unpinned)
 
 
+def revision_name(handle: Handle) -> str:
+    """Return what tells one revision from the others; the address of a mirror has none in it."""
+    if handle.source is SourceName.MIRROR:
+        return f"{handle} ({handle.revision})"
+    return str(handle)
+
+
 def disk_size(directory: Path) -> int:
     """Return the bytes of all files under a directory, those that links lead to included."""
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
@@ -179,8 +186,8 @@ def leftovers(settings: Settings) -> list[Leftover]:
     ]
     for preset in all_cached(settings):
         if _is_superseded(preset):
-            size = disk_size(preset.directory)
-            found.append(Leftover(str(preset.handle), "superseded", size, preset.directory, preset))
+            name, size = revision_name(preset.handle), disk_size(preset.directory)
+            found.append(Leftover(name, "superseded revision", size, preset.directory, preset))
     return found
 
 

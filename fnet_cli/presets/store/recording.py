@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import errno
+import re
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from fnet_cli.backbone.parameters import parameter_count
 from fnet_cli.constants import CONFIG_FILE, __version__
 from fnet_cli.errors import OutputError, PresetError, PresetNotFoundError
-from fnet_cli.presets.fingerprint import file_sha256
+from fnet_cli.presets.fingerprint import file_digest, file_sha256
 from fnet_cli.presets.layouts import layout_of
 from fnet_cli.presets.store.cached import CachedPreset, size_problem
 from fnet_cli.presets.store.manifest import FileRecord, Manifest, write_manifest
 
+# What huggingface_hub names its blobs by, by the length of the name.
+_BLOB_HASHES = {40: "git_sha1", 64: "sha256"}
+_HEX = re.compile(r"[0-9a-f]+")
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -61,8 +66,9 @@ def record_preset(
 def adopt(preset: CachedPreset, *, allow_pickle: bool = False) -> Manifest:
     """Record a preset that another program has put into its client's cache.
 
-    Its hashes are taken from the files as they are. Raises PresetNotFoundError where the preset
-    is not whole, and UnsafePresetError for a pickle that is not allowed.
+    Its hashes are taken from the files as they are; a blob that is named after a hash must have
+    that hash. Raises PresetNotFoundError where the preset is not whole, PresetError where it is
+    damaged, and UnsafePresetError for a pickle that is not allowed.
     """
     layout = preset.layout()
     if layout is None:
@@ -75,8 +81,17 @@ def adopt(preset: CachedPreset, *, allow_pickle: bool = False) -> Manifest:
     names |= {
         name for name in layout.files.all if preset.file(name) and name != layout.files.pickle
     }
+    for name in names:
+        _check_blob(preset.directory / name)
     files = [record(preset, name) for name in names]
     return record_preset(preset, files, allow_pickle=allow_pickle)
+
+
+def _check_blob(path: Path) -> None:
+    blob = path.resolve()
+    kind = _BLOB_HASHES.get(len(blob.name)) if path.is_symlink() else None
+    if kind and _HEX.fullmatch(blob.name) and file_digest(blob, kind) != blob.name:
+        raise PresetError(f"{path} has changed: it is not the blob that it is named after")
 
 
 def record(preset: CachedPreset, name: str) -> FileRecord:
