@@ -145,7 +145,9 @@ class _Bars:
             self._progress = _new_progress()
         task = self._tasks.get(event.name)
         if task is None:
-            task = self._progress.add_task(event.name, total=event.total, all="")
+            # Without its directories, which would leave no room for the bar.
+            name = event.name.rpartition("/")[2]
+            task = self._progress.add_task(name, total=event.total, all="")
             self._tasks[event.name] = task
         complete = event.total is not None and event.done >= event.total
         self._progress.update(

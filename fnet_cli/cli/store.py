@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fnet_cli.cli.interrupts import stop_if_asked
 from fnet_cli.cli.presets import (
     AllowPickle,
     FormatOption,
@@ -24,8 +25,9 @@ from fnet_cli.errors import FnetError, IntegrityError, UsageError
 from fnet_cli.units import show_bytes
 
 if TYPE_CHECKING:
+    from fnet_cli.config import Settings
     from fnet_cli.presets.handles import Handle
-    from fnet_cli.presets.pulling.pull import Pulled
+    from fnet_cli.presets.pulling.pull import Pulled, PullOptions
     from fnet_cli.presets.store.manifest import Manifest
 
 _Names = Annotated[
@@ -78,7 +80,8 @@ def pull_command(  # noqa: PLR0913 - Typer reads a command's options from its si
     if dry_run:
         with shown_pull(quiet=quiet) as on_event:
             options = PullOptions(force, allow_pickle, on_event=on_event)
-            _print_plan([handle for handle, _ in wanted], settings, options, as_json=as_json)
+            rows = [row for handle, _ in wanted for row in _planned(handle, settings, options)]
+        _print_plan(rows, as_json=as_json)  # when no bar is in the way any more
         return
     done: list[Pulled] = []
     for handle, manifest in wanted:
@@ -113,19 +116,26 @@ def _wanted(
         if revision is not None:
             raise UsageError("--locked and --revision contradict each other")
         manifests = read_lock(locked)
-        asked = [_remote(name) for name in names]
-        for handle in asked:
-            if str(handle.unpinned) not in {manifest.handle for manifest in manifests}:
-                raise UsageError(f"{locked} does not lock {handle}")
-        chosen = {str(handle.unpinned) for handle in asked}
-        return [
-            (locked_handle(manifest), manifest)
-            for manifest in manifests
-            if not chosen or manifest.handle in chosen
-        ]
+        if names:
+            manifests = [found for name in names for found in _chosen(name, manifests, locked)]
+        return [(locked_handle(manifest), manifest) for manifest in manifests]
     if not names:
         raise UsageError("name a preset to pull", hint="fnet presets list shows the built-in ones")
     return [(_remote(name, revision), None) for name in names]
+
+
+def _chosen(name: str, manifests: Sequence[Manifest], locked: Path) -> list[Manifest]:
+    """Return what a lock file has of one preset, at the revision that `name` may state."""
+    handle = _remote(name)
+    found = [
+        manifest
+        for manifest in manifests
+        if manifest.handle == str(handle.unpinned)
+        and handle.revision in (None, manifest.revision, manifest.requested)
+    ]
+    if not found:
+        raise UsageError(f"{locked} does not lock {handle}")
+    return found
 
 
 def _remote(name: str, revision: str | None = None) -> Handle:
@@ -159,22 +169,16 @@ def _outcome(pulled: Pulled) -> str:
     return f"pulled {name}: {files}, {show_bytes(size)} {where}"
 
 
-def _print_plan(handles: list[Handle], settings: Any, options: Any, *, as_json: bool) -> None:
-    """Print the files that a pull would fetch."""
+def _planned(handle: Handle, settings: Settings, options: PullOptions) -> list[dict[str, Any]]:
+    """Return a row for each file that a pull would fetch."""
     from fnet_cli.presets.pulling.pull import plan_pull
 
-    rows: list[dict[str, Any]] = []
-    for handle in handles:
-        preset, files = plan_pull(handle, settings, options)
-        rows += [
-            {
-                "preset": str(preset.handle.unpinned),
-                "revision": preset.revision,
-                "file": file.name,
-                "bytes": file.size,
-            }
-            for file in files
-        ]
+    preset, files = plan_pull(handle, settings, options)
+    facts = {"preset": str(preset.handle.unpinned), "revision": preset.revision}
+    return [{**facts, "file": file.name, "bytes": file.size} for file in files]
+
+
+def _print_plan(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
     columns = (
         Column("preset", "Preset"),
         Column("revision", "Revision", short_revision),
@@ -182,7 +186,8 @@ def _print_plan(handles: list[Handle], settings: Any, options: Any, *, as_json: 
         Column("bytes", "Size", size, right=True),
     )
     total = sum(row["bytes"] or 0 for row in rows)
-    footer = {"preset": "to fetch", "revision": "", "file": f"{len(rows)} files", "bytes": total}
+    files = "1 file" if len(rows) == 1 else f"{len(rows)} files"
+    footer = {"preset": "to fetch", "revision": "", "file": files, "bytes": total}
     print_table(Table(columns, rows, footer), chosen_format(None, as_json), rows)
 
 
@@ -252,18 +257,19 @@ def remove_command(
 
     Example: fnet presets remove f_net_base_en --yes
     """
-    from fnet_cli.presets.store.managing import disk_size, find_revisions, remove
+    from fnet_cli.presets.store.managing import disk_size, find_revisions, remove, revision_name
 
     settings = current_settings()
-    presets = {
-        str(found.handle): found for name in names for found in find_revisions(name, settings)
-    }
-    sizes = {name: disk_size(preset.directory) for name, preset in presets.items()}
-    _confirm(sizes, dry_run=dry_run, yes=yes)
-    if not dry_run:
-        for name, preset in presets.items():
+    # By handle: two names may mean the same revision.
+    found = {preset.handle: preset for name in names for preset in find_revisions(name, settings)}
+    presets = [
+        (preset, revision_name(handle), disk_size(preset.directory))
+        for handle, preset in found.items()
+    ]
+    if _confirmed([(name, count) for _, name, count in presets], dry_run=dry_run, yes=yes):
+        for preset, name, count in presets:
             remove(preset)
-            typer.echo(f"fnet: removed {name}: {show_bytes(sizes[name])}", err=True)
+            typer.echo(f"fnet: removed {name}: {show_bytes(count)}", err=True)
 
 
 @presets_app.command("prune")
@@ -280,30 +286,37 @@ def prune_command(dry_run: _DryRun = False, yes: _Yes = False) -> None:
     if not found:
         typer.echo("fnet: there is nothing to remove", err=True)
         return
-    _confirm(
-        {f"{item.kind} of {item.name}": item.bytes for item in found}, dry_run=dry_run, yes=yes
-    )
-    if not dry_run:
-        for item in found:
+    sizes = [(f"{item.kind} of {item.name}", item.bytes) for item in found]
+    if _confirmed(sizes, dry_run=dry_run, yes=yes):
+        for item, (name, count) in zip(found, sizes, strict=True):
             item.remove()
-        total = show_bytes(sum(item.bytes for item in found))
-        typer.echo(f"fnet: removed {len(found)}: {total}", err=True)
+            typer.echo(f"fnet: removed {name}: {show_bytes(count)}", err=True)
 
 
-def _confirm(sizes: dict[str, int], *, dry_run: bool, yes: bool) -> None:
-    """Show what goes; ask, unless told not to. Without a terminal nobody can be asked."""
+def _confirmed(sizes: Sequence[tuple[str, int]], *, dry_run: bool, yes: bool) -> bool:
+    """Show what goes and return whether it may: asked, unless told not to.
+
+    Without a terminal nobody can be asked.
+    """
     if dry_run:
-        for name, count in sizes.items():
+        for name, count in sizes:
             typer.echo(f"{name}\t{count}")
-        return
+        return False
     if yes:
-        return
+        return True
     if not sys.stdin.isatty():
         raise UsageError("nobody is there to ask", hint="add --yes, or --dry-run to look first")
-    for name, count in sizes.items():
+    for name, count in sizes:
         typer.echo(f"  {name} ({show_bytes(count)})", err=True)
-    if not typer.confirm("Remove?", err=True):
-        raise typer.Exit(1)
+    try:
+        agreed = typer.confirm("Remove?", err=True)
+    except typer.Abort:  # the end of the input; a signal has been remembered
+        stop_if_asked()
+        typer.echo(err=True)
+        agreed = False
+    if not agreed:
+        typer.echo("fnet: nothing was removed", err=True)
+    return agreed
 
 
 @presets_app.command("export")

@@ -14,6 +14,7 @@ from fnet_cli.errors import FnetError, IntegrityError, PresetError
 from fnet_cli.presets.handles import parse_handle
 from fnet_cli.presets.listing import preset_files
 from fnet_cli.presets.pulling.events import EventCallback
+from fnet_cli.presets.pulling.limits import largest
 from fnet_cli.presets.registry import BUILTIN_PRESETS, BuiltinPreset
 from fnet_cli.presets.resolving import LocalPreset, resolve_preset
 from fnet_cli.presets.store.cached import find_cached, repair_hint
@@ -144,6 +145,11 @@ def _check_files(preset: LocalPreset) -> tuple[list[str], dict[str, int], list[F
         preset.layout.check_companions(preset.directory)
     except PresetError as error:
         found.append(error)
+    found += [
+        PresetError(f"{path}: {path.stat().st_size:,} bytes are more than such a file has")
+        for path in _files(preset)
+        if _is_oversized(preset, path)
+    ]
     return stored, tokenizer, found
 
 
@@ -153,10 +159,15 @@ def _file_facts(preset: LocalPreset) -> dict[str, dict[str, Any]]:
     return {
         path.relative_to(preset.directory).as_posix(): {
             "bytes": path.stat().st_size,
-            "sha256": file_sha256(path),
+            # A sparse file of terabytes would be read for hours.
+            "sha256": None if _is_oversized(preset, path) else file_sha256(path),
         }
         for path in _files(preset)
     }
+
+
+def _is_oversized(preset: LocalPreset, path: Path) -> bool:
+    return path.stat().st_size > largest(path.name, parameter_count(preset.config))
 
 
 def _files(preset: LocalPreset) -> list[Path]:

@@ -46,7 +46,7 @@ class LocalPreset:
     def vocabulary(self) -> Path | None:
         """The preset's sentencepiece model, or None where it has no tokenizer."""
         path = self.directory / self.layout.vocabulary_file
-        return path if path.is_file() else None
+        return path if path.exists() else None
 
     @property
     def weight_files(self) -> list[Path]:

@@ -38,6 +38,8 @@ def read_special_ids(path: Path) -> SpecialIds:
     """
     import sentencepiece
 
+    if path.exists() and not path.is_file():  # a FIFO would be waited for without end
+        raise PresetError(f"{path}: not a regular file")
     try:
         size = path.stat().st_size
         if size > MAX_VOCABULARY_FILE_BYTES:

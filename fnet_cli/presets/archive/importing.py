@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fnet_cli.config import Settings
@@ -76,14 +76,10 @@ def _to_cache(archive: Archive, preset: CachedPreset, *, force: bool) -> None:
 
     Until all of it is sound, its files are partial ones, which `prune` knows.
     """
-    other = _other_file(archive, preset)
-    if other and not force and not _is_recorded(archive, preset):
-        raise OutputError(
-            f"{preset.handle} is on this machine, and its {other} is another one",
-            hint="--force replaces it",
-        )
     partial = {file.name: _partial_path(preset, file) for file in archive.manifest.files}
     with _disk_errors(archive, preset.home):
+        if not force:
+            _check_free(archive, preset)
         try:
             _unpack(archive, partial)
             with tempfile.TemporaryDirectory(prefix="fnet-") as view:
@@ -92,8 +88,6 @@ def _to_cache(archive: Archive, preset: CachedPreset, *, force: bool) -> None:
                     link.parent.mkdir(parents=True, exist_ok=True)
                     link.symlink_to(path.absolute())
                 check_loads(archive, Path(view))
-            if other:
-                preset.cache.discard(preset.handle.location, preset.revision)
             _publish(archive, preset, partial)
         finally:
             for path in partial.values():
@@ -103,6 +97,8 @@ def _to_cache(archive: Archive, preset: CachedPreset, *, force: bool) -> None:
 def _publish(archive: Archive, preset: CachedPreset, partial: Mapping[str, Path]) -> None:
     """Move all files to their names, the config last: without it, no preset is there."""
     location, manifest = preset.handle.location, archive.manifest
+    if archive.names.weights not in manifest.by_name:  # they would be taken before the shards
+        (preset.directory / archive.names.weights).unlink(missing_ok=True)
     for file in reversed(in_order(manifest.files)):
         path = partial[file.name]
         remote = RemoteFile(file.name, file.size, sha256=file.sha256)
@@ -118,24 +114,20 @@ def _publish(archive: Archive, preset: CachedPreset, partial: Mapping[str, Path]
     preset.cache.settle(location, preset.revision, manifest.requested or None)
 
 
-def _other_file(archive: Archive, preset: CachedPreset) -> str:
-    """Return the name of a file of the revision here that is not the archive's, or nothing."""
+def _check_free(archive: Archive, preset: CachedPreset) -> None:
+    """Refuse to replace other files of the revision, unless they are damaged."""
     wanted = archive.manifest.by_name
-    # Weights in one file would be taken before an archive's shards.
+    with suppress(PresetError):  # a damaged manifest
+        manifest = preset.manifest
+        if manifest is not None and manifest.by_name == wanted:
+            return
     for name in sorted({*wanted, archive.names.weights}):
         path = preset.file(name)
         if path is not None and (name not in wanted or file_sha256(path) != wanted[name].sha256):
-            return name
-    return ""
-
-
-def _is_recorded(archive: Archive, preset: CachedPreset) -> bool:
-    """Whether the archive holds what was pulled here, so that another file is a damaged one."""
-    try:
-        manifest = preset.manifest
-    except PresetError:
-        return False
-    return manifest is not None and manifest.by_name == archive.manifest.by_name
+            raise OutputError(
+                f"{preset.handle} is on this machine, and its {name} is another one",
+                hint="--force replaces it",
+            )
 
 
 def _partial_path(preset: CachedPreset, file: FileRecord) -> Path:

@@ -20,6 +20,7 @@ from fnet_cli.backbone.config import BackboneConfig
 from fnet_cli.backbone.parameters import LayerParameters, layer_table
 from fnet_cli.constants import SHARDED_WEIGHTS_FILE, WEIGHTS_FILE
 from fnet_cli.errors import PresetError, UnsafePresetError
+from fnet_cli.presets.layouts.hdf5_heaps import check_heaps
 from fnet_cli.presets.layouts.keras import KERAS_FILES
 from fnet_cli.presets.layouts.naming import weight_files, weight_map
 
@@ -157,6 +158,7 @@ def _open(path: Path, stack: ExitStack) -> h5py.File:
     if not path.is_file():
         raise PresetError(f"{path}: missing")
     with _reading(f"{path}: not a readable HDF5 file"):
+        check_heaps(path)
         # Unlocked: presets lie in read-only and network directories, where locks fail.
         return stack.enter_context(h5py.File(path, "r", locking=False))
 

@@ -19,6 +19,9 @@ from fnet_cli.errors import PresetError
 
 _ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1,
                "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1}  # fmt: skip
+# A tensor's entry has three brackets. Each takes ten times its bytes in memory, and no FNet has
+# so many tensors.
+_MAX_BRACKETS = 100_000
 FLOAT_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
@@ -59,6 +62,8 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
     Raises PresetError for a header that is too large, not what the format says, or whose
     tensors overlap, leave gaps, or do not end where the file does.
     """
+    if path.exists() and not path.is_file():  # a FIFO would be waited for without end
+        raise PresetError(f"{path}: not a regular file")
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -86,6 +91,8 @@ def _parse(data: bytes) -> dict[str, Any]:
             raise ValueError("a name stands twice")
         return keys
 
+    if data.count(b"{") + data.count(b"[") > _MAX_BRACKETS:
+        raise ValueError("more entries than any model has")
     header = json.loads(data.decode("utf-8"), object_pairs_hook=unique)
     if not isinstance(header, dict):
         raise ValueError("no JSON object")

@@ -65,10 +65,17 @@ class StateDict:
     """
 
     def __init__(self, paths: Sequence[Path], directory: Path, config: BackboneConfig) -> None:
+        needed = {
+            state_dict_name(layer, parameter)
+            for layer in layer_table(config)
+            for parameter in layer.parameters
+        }
         stored: dict[str, StoredTensor | PickledTensor] = {}
         for path in paths:
             read = read_header if path.suffix == ".safetensors" else read_pickle
             for name, tensor in read(path).items():
+                if name.removeprefix(_HEAD_PREFIX) not in needed:
+                    continue  # of a head, or of nothing: not to be kept in memory either
                 if stored.setdefault(name, tensor) is not tensor:
                     raise PresetError(f"{path}: {name!r:.80} stands in another file too")
         self._tensors = {

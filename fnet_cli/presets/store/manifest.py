@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fnet_cli.errors import PresetError, UnsafePresetError
+from fnet_cli.errors import PresetError, UnsafePresetError, UsageError
 from fnet_cli.files import replacing
 from fnet_cli.presets.handles import Handle, parse_handle
 from fnet_cli.presets.layouts.keras_config import read_json_object
@@ -66,9 +66,13 @@ class Manifest:
 
     @property
     def remote(self) -> Handle:
-        """The handle, parsed."""
-        handle = parse_handle(self.handle)
-        assert handle is not None  # checked by `from_dict`
+        """The handle, parsed; PresetError where it is none of a hub or a mirror."""
+        try:
+            handle = parse_handle(self.handle)
+        except UsageError as error:
+            raise PresetError(f"a record of {self.handle!r:.120}: {error}") from error
+        if handle is None:
+            raise PresetError(f"a record of {self.handle!r:.120}, which is no handle")
         return handle
 
 
