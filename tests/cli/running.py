@@ -20,10 +20,8 @@ _DROPPED = (
     "KAGGLE_API_TOKEN", "KAGGLE_API_ENDPOINT", "HF_ENDPOINT",
 )  # fmt: skip
 # What the developer has pulled is none of the tests' business.
-_NOWHERE = {
-    name: "/nonexistent/fnet-tests"
-    for name in ("KAGGLEHUB_CACHE", "HF_HOME", "FNET_CACHE", "FNET_CONFIG")
-}
+_CACHES = ("KAGGLEHUB_CACHE", "HF_HOME", "FNET_CACHE", "FNET_CONFIG")
+_NOWHERE = dict.fromkeys(_CACHES, "/nonexistent/fnet-tests")
 
 
 def clean_env(changes: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from fnet_cli.presets.pulling.digests import Digests
+from fnet_cli.presets.pulling.syncing import BackgroundSync
 from fnet_cli.presets.sources.base import RemoteFile
 from fnet_cli.presets.store.caches import OWN_DIRECTORY
 
@@ -42,6 +43,7 @@ class PartialFile:
         self.path = self._directory / self._name(os.getpid())
         self._digests = Digests(file)
         self._stream: IO[bytes] | None = None
+        self._syncs = BackgroundSync()
         self.size = 0
 
     def open(self) -> None:
@@ -75,6 +77,7 @@ class PartialFile:
         assert self._stream is not None
         self._digests.update(data)
         self._stream.write(data)
+        self._syncs.wrote(self._stream, len(data))
         self.size += len(data)
 
     def hexdigest(self, name: str) -> str | None:
@@ -84,6 +87,7 @@ class PartialFile:
     def finish(self) -> None:
         """Bring all bytes to the disk."""
         assert self._stream is not None
+        self._syncs.wait()
         self._stream.flush()
         os.fsync(self._stream.fileno())
 
@@ -93,6 +97,7 @@ class PartialFile:
         Harmless where the file has been moved to its place.
         """
         self._digests.close()
+        self._syncs.close()
         if self._stream is None:
             return
         with contextlib.suppress(OSError):  # a full disk: what is written is written

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-_CHUNK_BYTES = 1024 * 1024
+_CHUNK_BYTES = 2 * 1024 * 1024
 _MAX_ANSWER_BYTES = 16 * 1024**2
 _MAX_ANSWER_SECONDS = 120.0
 _TYPE_KEPT = "X-Kept-Content-Type"
