@@ -58,8 +58,17 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         code = _stdout_refused(error)
     if code == ExitCode.INTERRUPTED:
-        _line("interrupted; no file was written")
+        _line(_interrupted(arguments))
     return int(_settle_stdout() or code)
+
+
+def _interrupted(arguments: Sequence[str]) -> str:
+    """Say what an interrupted command has left behind."""
+    if list(arguments[:1]) == ["encode"]:
+        return "interrupted; no file was written"
+    if list(arguments[:2]) == ["presets", "pull"]:
+        return "interrupted; what has been fetched is kept, and the same command goes on from there"
+    return "interrupted"
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -52,12 +52,6 @@ class _Totals:
         self._resumed: dict[str, int] = {}
         self.total = 0
 
-    def start(self, total: int) -> None:
-        """Count anew: what came before was looked at to learn what there is."""
-        self.total = total
-        self._done.clear()
-        self._resumed.clear()
-
     def add(self, event: Advanced) -> None:
         """Take in how far a file is."""
         self._done[event.name] = event.done
@@ -98,7 +92,7 @@ class _Lines:
     def __call__(self, event: Event) -> None:
         line = _told(event)
         if isinstance(event, Planned):
-            self._totals.start(event.bytes)
+            self._totals.total = event.bytes
             line = None if self._quiet or not event.files else _plan_line(event)
         elif isinstance(event, Advanced) and not self._quiet:
             self._totals.add(event)
@@ -125,7 +119,7 @@ class _Bars:
     def __call__(self, event: Event) -> None:
         line = _told(event)
         if isinstance(event, Planned):
-            self._totals.start(event.bytes)
+            self._totals.total = event.bytes
             line = _plan_line(event) if event.files else None
         if line:
             # Above the bars, which rich draws anew.

@@ -70,12 +70,24 @@ def parse_handle(text: str) -> Handle | None:
     scheme, separator, rest = text.partition("://")
     if not separator:
         return None
+    scheme = scheme.lower()
+    if "@" in rest.partition("/")[0]:
+        raise UsageError(
+            f"{scheme:.20}://...: there is an @ before the first /, as where credentials stand",
+            hint="a handle with credentials would end in logs: they go into the variables of the "
+            "hub or the cloud, or into ~/.netrc",
+        )
     if scheme == "kaggle":
         return _matched(_KAGGLE, rest, SourceName.KAGGLE, _KAGGLE_FORM)
     if scheme == "hf":
-        return _matched(_HUGGING_FACE, rest, SourceName.HUGGING_FACE, "hf://owner/name@revision")
+        return _matched(
+            _HUGGING_FACE,
+            rest,
+            SourceName.HUGGING_FACE,
+            "hf://owner/name, with @revision or without",
+        )
     if scheme in ("https", "http", "s3", "gs", "file"):
-        return Handle(SourceName.MIRROR, _mirror_url(text))
+        return Handle(SourceName.MIRROR, _mirror_url(f"{scheme}://{rest}"))
     raise UsageError(
         f"{text:.200}: there is no source {scheme:.40}://",
         hint="use kaggle://, hf://, https://, s3://, gs:// or file://",
@@ -107,13 +119,10 @@ def _mirror_url(text: str) -> str:
         host = parts.hostname
     except ValueError as error:
         raise UsageError(f"{text!r:.200} is not an address: {error}") from error
-    if "@" in parts.netloc:
-        raise UsageError(
-            f"the address at {host} holds credentials",
-            hint="they would end in logs: put them into ~/.netrc or the cloud's own settings",
-        )
     if parts.query or parts.fragment:
-        raise UsageError(f"{text.partition('?')[0]:.200}: an address of a mirror has no ? or #")
+        # Which may be a signature, and is not shown.
+        shown = re.split("[?#]", text)[0]
+        raise UsageError(f"{shown:.200}: the address of a mirror has no ? or #")
     if not text.isprintable() or ".." in parts.path.split("/") or "\\" in text:
         raise UsageError(f"{text!r:.200} is not the address of a directory")
     if parts.scheme == "http" and host not in _LOOPBACK:

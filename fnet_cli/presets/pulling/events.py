@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Planned:
-    """What is to be fetched is known: files, and bytes of those whose size the source states."""
+    """What a pull fetches is known: how many files, and the bytes of those of known size.
+
+    Small files that were needed to learn it are counted, and have come already.
+    """
 
     handle: str
     revision: str

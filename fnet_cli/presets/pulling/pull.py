@@ -30,7 +30,7 @@ from fnet_cli.presets.sources.base import RemoteFile
 from fnet_cli.presets.sources.remote import remote_source
 from fnet_cli.presets.store.cached import CachedPreset, find_cached, near_names
 from fnet_cli.presets.store.caches import OWN_DIRECTORY, OwnCache, cache_of
-from fnet_cli.presets.store.manifest import FileRecord, Manifest
+from fnet_cli.presets.store.manifest import FileRecord, Manifest, write_manifest
 from fnet_cli.presets.store.recording import adopt, problems, record, record_preset
 from fnet_cli.units import show_bytes
 
@@ -80,9 +80,11 @@ def pull(handle: Handle, settings: Settings, options: PullOptions | None = None)
         with _alone(preset, options):
             manifest = _whole(preset, settings, options)  # by another process meanwhile
             if manifest is None:
-                return _Pull(origin, preset, options).run()
-    _settle(preset, handle)
-    return Pulled(preset, manifest)
+                pulled = _Pull(origin, preset, options).run()
+                _settle(preset, handle, options)
+                return pulled
+    _settle(preset, handle, options)
+    return Pulled(preset, _pinned(preset, manifest, handle))
 
 
 def plan_pull(
@@ -136,7 +138,9 @@ class _Pull:
         total = sum(file.size or 0 for file in wanted)
         _check_space(self._preset, total)
         handle = self._origin.handle
-        self._options.on_event(Planned(str(handle), self._preset.revision, len(wanted), total))
+        # The config, and an index, had to come first.
+        count, here = len(wanted) + len(self._fetched), sum(map(self._size_of, self._fetched))
+        self._options.on_event(Planned(str(handle), self._preset.revision, count, total + here))
         for file in wanted:
             self._fetch(file, plan.parameters)
         _check_locked(handle, self._records, self._options.locked)
@@ -146,7 +150,6 @@ class _Pull:
             requested=handle.revision or "",
             allow_pickle=self._options.allow_pickle,
         )
-        _settle(self._preset, handle)
         return Pulled(self._preset, manifest, self._fetched)
 
     def plan(self) -> Plan:
@@ -187,11 +190,18 @@ class _Pull:
             self._records[file.name] = found
         return found is not None
 
+    def _size_of(self, name: str) -> int:
+        return self._records[name].size
+
     def _fetch(self, file: RemoteFile, parameters: int) -> None:
         preset = self._preset
         transfer = Transfer(self._origin, file, preset.home, parameters)
         try:
-            self._records[file.name] = transfer.run()
+            fetched = transfer.run()
+            locked = self._options.locked
+            if locked is not None and locked.by_name.get(file.name) != fetched:
+                raise _not_locked(self._origin.handle, file.name)
+            self._records[file.name] = fetched
             preset.cache.publish(
                 preset.handle.location, preset.revision, transfer.file, transfer.partial.path
             )
@@ -264,10 +274,29 @@ def _adopted(preset: CachedPreset, settings: Settings, options: PullOptions) -> 
     return adopt(preset, allow_pickle=options.allow_pickle)
 
 
-def _settle(preset: CachedPreset, handle: Handle) -> None:
-    """Let the revision that was asked for mean this one; a cache may be read-only."""
+def _settle(preset: CachedPreset, handle: Handle, options: PullOptions) -> None:
+    """Let the revision that was asked for mean this one; a cache may be read-only.
+
+    What a lock file was made from means it, too, where it means nothing here yet.
+    """
+    asked = [handle.revision]
+    if options.locked is not None:
+        locked = options.locked.requested or None
+        if preset.cache.meant(preset.handle.location, locked) is None:
+            asked.append(locked)
     with suppress(OSError):
-        preset.cache.settle(preset.handle.location, preset.revision, handle.revision)
+        for revision in asked:
+            preset.cache.settle(preset.handle.location, preset.revision, revision)
+
+
+def _pinned(preset: CachedPreset, manifest: Manifest, handle: Handle) -> Manifest:
+    """Return the manifest, which remembers from now on if just this revision was asked for."""
+    if not handle.exact or manifest.requested == handle.revision:
+        return manifest
+    pinned = replace(manifest, requested=handle.revision or "")
+    with suppress(OSError):
+        write_manifest(preset.manifest_path, pinned)
+    return pinned
 
 
 def _check_locked(handle: Handle, records: dict[str, FileRecord], locked: Manifest | None) -> None:
@@ -277,10 +306,14 @@ def _check_locked(handle: Handle, records: dict[str, FileRecord], locked: Manife
     wanted = locked.by_name
     for name in sorted({*wanted, *records}):
         if wanted.get(name) != records.get(name):
-            raise IntegrityError(
-                f"{handle}: {name} is not the file that was locked",
-                hint="the source has changed it, or the lock file is of another preset",
-            )
+            raise _not_locked(handle, name)
+
+
+def _not_locked(handle: Handle, name: str) -> IntegrityError:
+    return IntegrityError(
+        f"{handle}: {name} is not the file that was locked",
+        hint="the source has changed it, or the lock file is of another preset",
+    )
 
 
 def _check_space(preset: CachedPreset, needed: int) -> None:

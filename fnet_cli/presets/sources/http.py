@@ -178,14 +178,39 @@ def whole_answer(chunks: Iterator[bytes]) -> bytes:
 
 def _raw_chunks(response: requests.Response) -> Iterator[bytes]:
     """Yield a body's bytes as the socket has them: no chunk waits to be full."""
-    from urllib3.exceptions import HTTPError
+    from urllib3.exceptions import HTTPError, IncompleteRead, ProtocolError
 
     encoded = response.headers.get("Content-Encoding", "identity") != "identity"
     try:
         while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=encoded):
             yield chunk
+    except IncompleteRead as error:
+        raise TransientError("the connection ended early") from error
+    except ProtocolError as error:
+        if error.args and isinstance(error.args[-1], IncompleteRead):
+            raise TransientError("the connection ended early") from error
+        raise TransientError(f"the connection failed: {reason(error)}") from error
     except (HTTPError, OSError) as error:
         raise TransientError(f"the connection failed: {reason(error)}") from error
+
+
+def not_understood(hub: str, error: Exception) -> TransientError:
+    """Return the error for an answer that a client could make nothing of.
+
+    The client's own words stay out: they may quote a request's headers.
+    """
+    return TransientError(
+        f"{hub}'s answer is not understood ({type(error).__name__}): "
+        "is there a proxy or a login page on the way?"
+    )
+
+
+def unsendable(hub: str) -> NetworkError:
+    """Return the error for credentials that no request can carry."""
+    return NetworkError(
+        f"the credentials for {hub} hold characters that cannot be sent",
+        hint="set the token again; it may have a line break or a foreign letter in it",
+    )
 
 
 def reason(error: BaseException) -> str:

@@ -18,8 +18,10 @@ from fnet_cli.presets.sources.http import (
     body_position,
     check_listed_file,
     check_status,
+    not_understood,
     reason,
     stated,
+    unsendable,
     whole_answer,
 )
 
@@ -108,7 +110,7 @@ class HuggingFaceSource:
 
 
 def _chunks(response: Any, handle: Handle) -> Iterator[bytes]:
-    with _errors(handle):
+    with _errors(handle, "the connection to the Hub failed"):
         yield from response.iter_bytes()
 
 
@@ -121,8 +123,8 @@ def _remote_file(file: Any) -> RemoteFile:
 
 
 @contextmanager
-def _errors(handle: Handle) -> Iterator[None]:
-    """Turn the client's errors into ours."""
+def _errors(handle: Handle, what: str = "cannot reach the Hub") -> Iterator[None]:
+    """Turn the client's errors into ours; `what` is what a failed connection means."""
     import httpx2
 
     try:
@@ -130,7 +132,13 @@ def _errors(handle: Handle) -> Iterator[None]:
     except httpx2.TooManyRedirects as error:
         raise NetworkError(f"{handle}: the Hub redirects without end") from error
     except (httpx2.HTTPError, httpx2.StreamError) as error:
-        raise TransientError(f"cannot reach the Hub: {reason(error)}") from error
+        if isinstance(error, httpx2.LocalProtocolError):  # whose text quotes the header
+            raise unsendable("the Hub") from error
+        raise TransientError(f"{what}: {reason(error)}") from error
+    except UnicodeError as error:
+        raise unsendable("the Hub") from error
+    except OSError as error:  # of the client's own files
+        raise NetworkError(f"cannot read the credentials for the Hub: {error}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         # The client takes any JSON for an answer of the Hub.
-        raise TransientError(f"the Hub's answer is not understood: {error!r:.200}") from error
+        raise not_understood("the Hub", error) from error

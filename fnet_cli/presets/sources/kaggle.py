@@ -14,9 +14,11 @@ from fnet_cli.presets.sources.base import ByteStream, Listing, RemoteFile, Trans
 from fnet_cli.presets.sources.http import (
     check_listed_file,
     check_status,
+    not_understood,
     prepare_session,
     reason,
     requests_stream,
+    unsendable,
 )
 
 _PAGE_SIZE = 25
@@ -99,6 +101,9 @@ class KaggleSource:
             found = get_kaggle_credentials()
         except ValueError as error:
             raise NetworkError(str(error)) from error
+        secrets = (found.username, found.key, found.api_key) if found else ()
+        if not all(secret.isascii() and secret.isprintable() for secret in secrets if secret):
+            raise unsendable("Kaggle")
         with KaggleClient(
             username=found and found.username,
             password=found and found.key,
@@ -132,11 +137,11 @@ def _errors(handle: Handle, name: str = "") -> Iterator[None]:
         raise NetworkError(f"{handle}: Kaggle redirects without end") from error
     except requests.RequestException as error:
         if isinstance(error, requests.JSONDecodeError):
-            raise TransientError(f"Kaggle's answer is not understood: {error!s:.200}") from error
+            raise not_understood("Kaggle", error) from error
         raise TransientError(f"cannot reach Kaggle: {reason(error)}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         # The client takes any JSON for an answer of the API.
-        raise TransientError(f"Kaggle's answer is not understood: {error!r:.200}") from error
+        raise not_understood("Kaggle", error) from error
 
 
 def _addressed(request: Any, handle: Handle) -> Any:
