@@ -145,7 +145,7 @@ def use_command(
         str, typer.Argument(help="Preset name, handle or directory.", metavar="NAME")
     ],
 ) -> None:
-    """Make a preset the default of encode and summary; FNET_PRESET wins over it.
+    """Make a preset the default of encode; FNET_PRESET wins over it.
 
     Example: fnet presets use f_net_base_en
     """

@@ -66,9 +66,9 @@ def pull_command(  # noqa: PLR0913 - Typer reads a command's options from its si
 ) -> None:
     """Fetch presets into the cache, checked; what is here already is only checked.
 
-    An interrupted pull goes on where it was. Handles: f_net_base_en,
-    kaggle://owner/model/keras/variation/1, hf://owner/name@revision, and the address of a
-    directory: https://, s3://, gs:// or file://.
+    An interrupted pull goes on where it was. What can be pulled: f_net_base_en,
+    kaggle://owner/model/keras/variation/1, hf://owner/name@revision, and the
+    address of a directory: https://, s3://, gs:// or file://.
 
     Example: fnet presets pull f_net_base_en
     """

@@ -245,7 +245,7 @@ RECORDS = [
     Case("a handle that climbs", recorded(handle="kaggle://../../x/keras/y"), "is not a handle of"),
     Case("a handle of another preset", recorded(handle="f_net_base_en"), "do not fit together"),
     Case("a handle with credentials", recorded(handle="https://a:b@c/d", source="mirror"),
-         "holds credentials"),
+         "where credentials stand"),
     Case("a branch that climbs",
          recorded(handle="hf://a/b", source="huggingface", revision="a" * 40, requested="../../x"),
          "is not a handle of huggingface"),
