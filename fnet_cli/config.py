@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fnet_cli.constants import DEFAULT_PRESET, DEFAULT_RETRIES, DEFAULT_TIMEOUT_SECONDS
 from fnet_cli.errors import OutputError, UsageError
@@ -15,6 +16,7 @@ from fnet_cli.files import replacing
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
 _CACHE = Path("~/.cache")
+_MOST = 1e6
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class Settings:
     `default_preset` is FNET_PRESET, else `preset` in the config file, else the bundled preset.
     `kaggle_cache` and `huggingface_cache` are the two clients' own caches, `own_cache` is ours,
     for presets that come from neither. `offline` forbids every connection; `timeout` (seconds)
-    and `retries` are for each request. `kaggle_endpoint` and
-    `huggingface_endpoint` replace the addresses of the hubs.
+    and `retries` are for each request. `kaggle_endpoint` and `huggingface_endpoint` replace the
+    addresses of the hubs, `s3_endpoint` that of S3; `s3_region` is the region of its buckets.
     """
 
     default_preset: str = DEFAULT_PRESET
@@ -38,6 +40,8 @@ class Settings:
     retries: int = DEFAULT_RETRIES
     kaggle_endpoint: str = ""
     huggingface_endpoint: str = ""
+    s3_endpoint: str = ""
+    s3_region: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -71,10 +75,13 @@ class Settings:
             ),
             offline=_switch(environ, "FNET_OFFLINE")
             or environ.get("HF_HUB_OFFLINE", "").lower() in _TRUE,
-            timeout=_number(environ, "FNET_TIMEOUT", DEFAULT_TIMEOUT_SECONDS),
-            retries=int(_number(environ, "FNET_RETRIES", DEFAULT_RETRIES)),
-            kaggle_endpoint=environ.get("KAGGLE_API_ENDPOINT", "").rstrip("/"),
-            huggingface_endpoint=environ.get("HF_ENDPOINT", "").rstrip("/"),
+            timeout=_seconds(environ, "FNET_TIMEOUT", DEFAULT_TIMEOUT_SECONDS),
+            retries=_count(environ, "FNET_RETRIES", DEFAULT_RETRIES),
+            kaggle_endpoint=_endpoint(environ, "KAGGLE_API_ENDPOINT"),
+            huggingface_endpoint=_endpoint(environ, "HF_ENDPOINT"),
+            # These are others' variables, too: checked where they are used.
+            s3_endpoint=environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL", ""),
+            s3_region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION", ""),
         )  # fmt: skip
 
 
@@ -121,12 +128,44 @@ def _switch(environ: Mapping[str, str], name: str) -> bool:
     return value in _TRUE
 
 
-def _number(environ: Mapping[str, str], name: str, default: float) -> float:
+def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
     text = environ.get(name) or default
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 <= value < 1e6:
-        raise UsageError(f"{name} is {text!r:.40}", hint="use a number, 0 or more")
+    if not 0 < value < _MOST:
+        raise UsageError(f"{name} is {text!r:.40}", hint="use a number of seconds above 0")
     return value
+
+
+def _count(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name) or str(default)
+    value = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
+    if not 0 <= value < _MOST:
+        raise UsageError(f"{name} is {text!r:.40}", hint="use a whole number, 0 or more")
+    return value
+
+
+def _endpoint(environ: Mapping[str, str], name: str) -> str:
+    text = environ.get(name, "").rstrip("/")
+    if text:
+        check_web_address(text, name)
+    return text
+
+
+def check_web_address(text: str, name: str) -> None:
+    """Raise UsageError where `text`, the value of the variable `name`, is not a web address.
+
+    The message does not quote it: credentials may stand in it.
+    """
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid or not text.isprintable() or " " in text:
+        raise UsageError(
+            f"{name} is not the address of a server",
+            hint="write http:// or https://, and a host",
+        )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fnet_cli.cli import store  # noqa: F401 - adds its commands
+from fnet_cli.cli import caches, store  # noqa: F401 - they add their commands
 from fnet_cli.cli.encode import encode
 from fnet_cli.cli.presets import presets_app
 from fnet_cli.cli.summary import summary

@@ -125,16 +125,17 @@ def encode(  # noqa: PLR0913
     offline: Annotated[
         bool, _option("Make no connection: the preset must be here.", _RUN, "--offline")
     ] = False,
-    quiet: Annotated[bool, _option("Print errors only.", _RUN, "-q", "--quiet")] = False,
+    quiet: Annotated[bool, _option("Print problems only.", _RUN, "-q", "--quiet")] = False,
     as_json: Annotated[
         bool, _option("Print the closing record as JSON on standard output.", _RUN, "--json")
     ] = False,
 ) -> None:
     """Encode token ids to embeddings.
 
-    Rows and their other columns keep their order; the output appears only when it is complete.
+    Rows and their other columns keep their order; the output appears only
+    when it is complete.
 
-    Example: fnet encode tokens.parquet -o embeddings.parquet --pooling mean --normalize
+    Example: fnet encode tokens.parquet -o embeddings.parquet --pooling mean
     """
     options = EncodeOptions(
         inputs=tuple(inputs),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from fnet_cli.cli.interrupts import install_handlers, signals_first
-from fnet_cli.cli.streams import style_of
+from fnet_cli.cli.streams import say, style_of
 from fnet_cli.errors import ExitCode, FnetError
 
 # What a device answers when it takes no more; the files of a job have OutputError for it.
@@ -112,23 +112,10 @@ def _render(message: str, hint: str) -> None:
 
 
 def _line(text: str, label: str = "") -> None:
-    """Write one line to standard error; a closed or full one must not hide the exit code."""
+    """Write one line to standard error, its label in colour where that is allowed."""
     color = style_of(sys.stderr, os.environ).color
     tint = _RED if label.startswith("error") else _DIM
-    shown = f"{tint}{label}{_RESET}" if color and label else label
-    one_line = "".join(map(_printable, " ".join(text.split())))
-    try:
-        sys.stderr.write(f"fnet: {shown}{one_line}\n")
-        sys.stderr.flush()
-    except OSError:
-        return
-
-
-def _printable(character: str) -> str:
-    """Escape what a terminal would obey: names in messages come from files."""
-    if character.isprintable():
-        return character
-    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+    say(text, f"{tint}{label}{_RESET}" if color and label else label)
 
 
 def _duplicate_stdout() -> int | None:

@@ -7,13 +7,54 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from fnet_cli.cli.settings import Offline, current_settings
+from fnet_cli.cli.streams import say
 from fnet_cli.cli.tables import Column, Table, TableFormat, number, print_table, size
+from fnet_cli.errors import UsageError
+
+_ORDER = (
+    "list", "pull", "inspect", "path", "use", "verify", "remove", "prune", "convert", "export",
+    "import",
+)  # fmt: skip
+
+
+class _InOrder(TyperGroup):
+    """Lists the commands as people need them, whichever module they are in."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """Return the names of the commands."""
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
 
 presets_app = typer.Typer(
-    name="presets", help="Pull, look at and look after presets.", no_args_is_help=True
+    name="presets",
+    help="Pull, look at and look after presets.",
+    no_args_is_help=True,
+    cls=_InOrder,
 )
+
+
+def named(value: Any) -> Any:
+    """Refuse empty names: a variable that is not set must not mean the default preset."""
+    for name in [value] if isinstance(value, str) else value or []:
+        if not name.strip():
+            raise UsageError("the name of a preset is empty", hint="fnet presets list shows names")
+    return value
+
+
+def _argument(metavar: str) -> Any:
+    text = "Preset name, handle or directory."
+    return typer.Argument(help=text, metavar=metavar, callback=named)
+
+
+PresetName = Annotated[str, _argument("NAME")]
+PresetNames = Annotated[
+    list[str] | None,
+    typer.Argument(help="Preset names or handles.", metavar="NAME|HANDLE", callback=named),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")]
 
 FormatOption = Annotated[
     TableFormat | None,
@@ -45,12 +86,12 @@ def short_revision(value: Any) -> str:
 
 _LIST_COLUMNS = (
     Column("name", "Name"),
-    Column("source", "Source", optional=True),
-    Column("revision", "Revision", short_revision),
+    Column("source", "Source", optional=3),
+    Column("revision", "Revision", short_revision, optional=1),
     Column("state", "State"),
-    Column("parameters", "Parameters", number, right=True),
+    Column("parameters", "Parameters", number, right=True, optional=2),
     Column("bytes", "On disk", size, right=True),
-    Column("description", "Description", optional=True),
+    Column("description", "Description", optional=4),
 )
 _INSPECT_COLUMNS = (Column("key", "Key"), Column("value", "Value", _shown))
 
@@ -66,7 +107,9 @@ class PresetFormat(StrEnum):
 def list_command(
     directories: Annotated[
         list[Path] | None,
-        typer.Argument(help="Directories to look for presets in, besides the caches."),
+        typer.Argument(
+            help="Directories to look for presets in, besides the caches.", metavar="DIRECTORY"
+        ),
     ] = None,
     cached: Annotated[
         bool, typer.Option("--cached", help="Only what is in a cache on this machine.")
@@ -87,17 +130,16 @@ def list_command(
 
 @presets_app.command("inspect")
 def inspect_command(
-    preset: Annotated[
-        str, typer.Argument(help="Preset name, handle or directory.", metavar="NAME|HANDLE|DIR")
-    ],
+    preset: Annotated[str, _argument("NAME|HANDLE|DIR")],
     offline: Offline = False,
     kind: FormatOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show a preset's sizes, files, tokenizer, and what would be refused.
 
-    Weights are hashed and their headers checked, never loaded. A preset of a hub that is not
-    here is pulled. Ends with 4 where the preset could not be loaded.
+    Weights are hashed and their headers checked, never loaded. A preset of
+    a hub that is not here is pulled. One that is damaged or refused is
+    shown as far as it can be read, and ends with 6 or 4.
 
     Example: fnet presets inspect f_net_mini_en
     """
@@ -126,11 +168,9 @@ def _flat(document: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 @presets_app.command("path")
 def path_command(
-    preset: Annotated[
-        str, typer.Argument(help="Preset name, handle or directory.", metavar="NAME")
-    ],
+    preset: PresetName,
 ) -> None:
-    """Print the directory of a preset that is on this machine: one line, for scripts.
+    """Print the directory of a preset that is here: one line, for scripts.
 
     Example: ls "$(fnet presets path f_net_mini_en)"
     """
@@ -141,9 +181,7 @@ def path_command(
 
 @presets_app.command("use")
 def use_command(
-    preset: Annotated[
-        str, typer.Argument(help="Preset name, handle or directory.", metavar="NAME")
-    ],
+    preset: PresetName,
 ) -> None:
     """Make a preset the default of encode; FNET_PRESET wins over it.
 
@@ -155,14 +193,14 @@ def use_command(
     settings = current_settings()
     name, note = lasting_name(preset, settings)
     save_default_preset(settings.config_file, name)
-    typer.echo(f"fnet: {name} is the default preset now ({settings.config_file})", err=True)
+    say(f"{name} is the default preset now ({settings.config_file})")
     if note:
-        typer.echo(f"fnet: note: {note}", err=True)
+        say(f"note: {note}")
 
 
 @presets_app.command("convert")
 def convert_command(
-    source: Annotated[str, typer.Argument(help="Preset name, handle or directory.", metavar="SRC")],
+    source: Annotated[str, _argument("SRC")],
     destination: Annotated[Path, typer.Argument(help="New directory.", metavar="DST")],
     to: Annotated[PresetFormat, typer.Option(help="Format to write.")],
     allow_pickle: AllowPickle = False,
@@ -181,4 +219,4 @@ def convert_command(
             source, current_settings(offline=offline), on_pull, allow_pickle=allow_pickle
         )
     convert_preset(preset, destination, to.value)
-    typer.echo(f"fnet: wrote {destination} in the format of {to.value}", err=True)
+    say(f"wrote {destination} in the format of {to.value}")

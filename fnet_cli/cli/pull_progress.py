@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fnet_cli.cli.interrupts import stop_if_asked
-from fnet_cli.cli.streams import console_for, style_of
+from fnet_cli.cli.streams import console_for, one_line, say, style_of
 from fnet_cli.constants import PROGRESS_SECONDS
 from fnet_cli.presets.pulling.events import Advanced, Event, EventCallback, Planned, Waiting
 from fnet_cli.units import show_bytes, show_seconds
@@ -55,8 +55,10 @@ class _Totals:
     def add(self, event: Advanced) -> None:
         """Take in how far a file is."""
         self._done[event.name] = event.done
-        if event.resumed:
-            self._resumed.setdefault(event.name, event.resumed)
+        # What the first event says: after a retry, this process has fetched it itself. A file
+        # that begins anew has nothing of before any more.
+        resumed = self._resumed.setdefault(event.name, event.resumed)
+        self._resumed[event.name] = min(resumed, event.done)
 
     def describe(self) -> str:
         """Return bytes, rate and the time left."""
@@ -100,9 +102,9 @@ class _Lines:
                 line = f"{event.name}: going on after {show_bytes(event.resumed)}"
             elif time.monotonic() >= self._next:
                 self._next = time.monotonic() + PROGRESS_SECONDS
-                line = f"{event.name}: {self._totals.describe()}"
+                line = f"all files: {self._totals.describe()}; now {event.name}"
         if line:
-            _write(line)
+            say(line)
 
     def close(self) -> None:
         """Do nothing: every line is complete."""
@@ -122,9 +124,10 @@ class _Bars:
             self._totals.total = event.bytes
             line = _plan_line(event) if event.files else None
         if line:
-            # Above the bars, which rich draws anew.
-            printed = self._progress.console.print if self._progress else _write
-            printed(f"fnet: {line}" if self._progress else line)
+            if self._progress is None:
+                say(line)
+            else:  # above the bars, which rich draws anew
+                self._progress.console.print(f"fnet: {one_line(line)}")
         if isinstance(event, Advanced):
             self._totals.add(event)
             self._draw(event)
@@ -140,7 +143,7 @@ class _Bars:
         task = self._tasks.get(event.name)
         if task is None:
             # Without its directories, which would leave no room for the bar.
-            name = event.name.rpartition("/")[2]
+            name = one_line(event.name.rpartition("/")[2])
             task = self._progress.add_task(name, total=event.total, all="")
             self._tasks[event.name] = task
         complete = event.total is not None and event.done >= event.total
@@ -157,7 +160,7 @@ def _new_progress() -> Progress:
     from rich.progress import BarColumn, Progress, TextColumn
 
     progress = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=16),
         TextColumn("{task.percentage:>3.0f}%"),
         TextColumn("{task.fields[all]}"),
@@ -171,11 +174,3 @@ def _new_progress() -> Progress:
 def _plan_line(event: Planned) -> str:
     files = "1 file" if event.files == 1 else f"{event.files} files"
     return f"pulling {event.handle}: {files}, {show_bytes(event.bytes)}"
-
-
-def _write(line: str) -> None:
-    try:
-        sys.stderr.write(f"fnet: {line}\n")
-        sys.stderr.flush()
-    except OSError:  # a closed log must not stop a pull
-        return

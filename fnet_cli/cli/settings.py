@@ -13,6 +13,7 @@ from fnet_cli.config import Settings
 Offline = Annotated[
     bool, typer.Option("--offline", help="Make no connection. Default: FNET_OFFLINE.")
 ]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print problems only.")]
 
 
 def current_settings(*, offline: bool = False) -> Settings:

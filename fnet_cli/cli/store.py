@@ -1,27 +1,30 @@
-"""`fnet presets pull` and what looks after the caches: verify, remove, prune, export, import."""
+"""What fills the caches and copies from them: `fnet presets pull`, export and import."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fnet_cli.cli.interrupts import stop_if_asked
 from fnet_cli.cli.presets import (
     AllowPickle,
-    FormatOption,
-    JsonOption,
+    DryRun,
+    PresetName,
+    PresetNames,
     chosen_format,
     presets_app,
     short_revision,
 )
 from fnet_cli.cli.pull_progress import shown_pull
-from fnet_cli.cli.settings import Offline, current_settings
+from fnet_cli.cli.settings import Offline, Quiet, current_settings
+from fnet_cli.cli.streams import say
 from fnet_cli.cli.tables import Column, Table, print_table, size
-from fnet_cli.errors import FnetError, IntegrityError, UsageError
+from fnet_cli.errors import FnetError, UsageError
 from fnet_cli.units import show_bytes
 
 if TYPE_CHECKING:
@@ -30,17 +33,10 @@ if TYPE_CHECKING:
     from fnet_cli.presets.pulling.pull import Pulled, PullOptions
     from fnet_cli.presets.store.manifest import Manifest
 
-_Names = Annotated[
-    list[str] | None, typer.Argument(help="Preset names or handles.", metavar="NAME|HANDLE")
-]
-_Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
-_DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")]
-_Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
-
 
 @presets_app.command("pull")
 def pull_command(  # noqa: PLR0913 - Typer reads a command's options from its signature
-    names: _Names = None,
+    names: PresetNames = None,
     revision: Annotated[
         str | None,
         typer.Option(help="Kaggle version, or branch, tag or commit on Hugging Face."),
@@ -59,51 +55,69 @@ def pull_command(  # noqa: PLR0913 - Typer reads a command's options from its si
         bool, typer.Option("--force", help="Fetch files that are here again.")
     ] = False,
     allow_pickle: AllowPickle = False,
-    dry_run: _DryRun = False,
+    dry_run: DryRun = False,
     offline: Offline = False,
-    quiet: _Quiet = False,
+    quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was pulled as JSON.")] = False,
 ) -> None:
-    """Fetch presets into the cache, checked; what is here already is only checked.
+    """Fetch presets into the cache, checked; what is here is only checked.
 
-    An interrupted pull goes on where it was. What can be pulled: f_net_base_en,
-    kaggle://owner/model/keras/variation/1, hf://owner/name@revision, and the
-    address of a directory: https://, s3://, gs:// or file://.
+    An interrupted pull goes on where it was. What can be pulled:
+    f_net_base_en, kaggle://owner/model/keras/variation/1,
+    hf://owner/name@revision, and the address of a directory:
+    https://, s3://, gs:// or file://.
 
     Example: fnet presets pull f_net_base_en
     """
-    from fnet_cli.presets.lockfile import write_lock
-    from fnet_cli.presets.pulling.pull import PullOptions, pull
+    from fnet_cli.presets.lockfile import check_lock_place, write_lock
+    from fnet_cli.presets.pulling.pull import PullOptions
 
     settings = current_settings(offline=offline)
+    if lock is not None:
+        if dry_run:
+            raise UsageError("--lock and --dry-run contradict each other", hint="leave one out")
+        check_lock_place(lock)
     wanted = _wanted(names or [], revision, locked)
+    options = PullOptions(force, allow_pickle)
     if dry_run:
-        with shown_pull(quiet=quiet) as on_event:
-            options = PullOptions(force, allow_pickle, on_event=on_event)
-            rows = [row for handle, _ in wanted for row in _planned(handle, settings, options)]
-        _print_plan(rows, as_json=as_json)  # when no bar is in the way any more
+        _print_plan(_planned(wanted, settings, options, quiet=quiet), as_json=as_json)
         return
     done: list[Pulled] = []
-    for handle, manifest in wanted:
-        with shown_pull(quiet=quiet) as on_event:
-            options = PullOptions(force, allow_pickle, manifest, on_event)
-            done.append(pull(handle, settings, options))
-        if not quiet:
-            typer.echo(f"fnet: {_outcome(done[-1])}", err=True)
+    try:
+        for handle, manifest in wanted:
+            exact = replace(options, locked=manifest)
+            done.append(_pulled(handle, settings, exact, quiet=quiet))
+    except FnetError:
+        _print_pulled(done, as_json=as_json)  # what is here now, before the error
+        raise
     if lock is not None:
         write_lock(lock, [pulled.manifest for pulled in done])
-    if as_json:
-        import json
+    _print_pulled(done, as_json=as_json)
 
-        records = [
-            {
-                **pulled.manifest.to_dict(),
-                "path": str(pulled.preset.directory),
-                "fetched": pulled.fetched,
-            }
-            for pulled in done
-        ]
-        sys.stdout.write(json.dumps(records) + "\n")
+
+def _pulled(handle: Handle, settings: Settings, options: PullOptions, *, quiet: bool) -> Pulled:
+    """Pull one preset, and say so."""
+    from fnet_cli.presets.pulling.pull import pull
+
+    with shown_pull(quiet=quiet) as on_event:
+        pulled = pull(handle, settings, replace(options, on_event=on_event))
+    if not quiet:
+        say(_outcome(pulled))
+    return pulled
+
+
+def _print_pulled(done: Sequence[Pulled], *, as_json: bool) -> None:
+    if not as_json:
+        return
+    records = [
+        {
+            **pulled.manifest.to_dict(),
+            "path": str(pulled.preset.directory),
+            "fetched": pulled.fetched,
+        }
+        for pulled in done
+    ]
+    sys.stdout.write(json.dumps(records) + "\n")
 
 
 def _wanted(
@@ -169,13 +183,23 @@ def _outcome(pulled: Pulled) -> str:
     return f"pulled {name}: {files}, {show_bytes(size)} {where}"
 
 
-def _planned(handle: Handle, settings: Settings, options: PullOptions) -> list[dict[str, Any]]:
+def _planned(
+    wanted: Sequence[tuple[Handle, Manifest | None]],
+    settings: Settings,
+    options: PullOptions,
+    *,
+    quiet: bool,
+) -> list[dict[str, Any]]:
     """Return a row for each file that a pull would fetch."""
     from fnet_cli.presets.pulling.pull import plan_pull
 
-    preset, files = plan_pull(handle, settings, options)
-    facts = {"preset": str(preset.handle.unpinned), "revision": preset.revision}
-    return [{**facts, "file": file.name, "bytes": file.size} for file in files]
+    rows = []
+    with shown_pull(quiet=quiet) as on_event:
+        for handle, _ in wanted:
+            preset, files = plan_pull(handle, settings, replace(options, on_event=on_event))
+            facts = {"preset": str(preset.handle.unpinned), "revision": preset.revision}
+            rows += [{**facts, "file": file.name, "bytes": file.size} for file in files]
+    return rows
 
 
 def _print_plan(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
@@ -191,145 +215,15 @@ def _print_plan(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
     print_table(Table(columns, rows, footer), chosen_format(None, as_json), rows)
 
 
-@presets_app.command("verify")
-def verify_command(
-    names: _Names = None,
-    every: Annotated[bool, typer.Option("--all", help="Every preset in a cache.")] = False,
-    kind: FormatOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Hold every byte of cached presets against what was recorded; needs no network.
-
-    Ends with 6 where a file is missing or has changed.
-
-    Example: fnet presets verify --all
-    """
-    from fnet_cli.presets.store.cached import all_cached, repair_hint
-    from fnet_cli.presets.store.managing import find_revisions
-
-    settings = current_settings()
-    if every == bool(names):
-        raise UsageError("name the presets to verify, or use --all")
-    found = list(all_cached(settings)) if every else []
-    for name in names or []:
-        found += find_revisions(name, settings)
-    rows = [_verified(preset) for preset in found]
-    columns = (
-        Column("preset", "Preset"),
-        Column("revision", "Revision", short_revision),
-        Column("state", "State"),
-        Column("problem", "Problem"),
-    )
-    print_table(Table(columns, rows), chosen_format(kind, as_json), rows)
-    bad = [row for row in rows if row["state"] == "damaged"]
-    if bad:
-        first = found[rows.index(bad[0])]
-        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-        raise IntegrityError(
-            f"{bad[0]['preset']}: {bad[0]['problem']}{more}",
-            hint=repair_hint(first.handle),
-        )
-
-
-def _verified(preset: Any) -> dict[str, Any]:
-    from fnet_cli.presets.store.managing import shown_name, verify
-
-    row = {"preset": shown_name(preset.handle), "revision": preset.revision}
-    try:
-        found = verify(preset)
-    except FnetError as error:
-        return {**row, "state": "damaged", "problem": str(error)}
-    state = "damaged" if found.problems else "recorded" if found.adopted else "ok"
-    return {**row, "state": state, "problem": "; ".join(found.problems)}
-
-
-@presets_app.command("remove")
-def remove_command(
-    names: Annotated[
-        list[str], typer.Argument(help="Preset names or handles.", metavar="NAME|HANDLE")
-    ],
-    dry_run: _DryRun = False,
-    yes: _Yes = False,
-) -> None:
-    """Remove presets from the caches: the revision that a handle names, or all of them.
-
-    The caches are shared: keras_hub and transformers lose them, too.
-
-    Example: fnet presets remove f_net_base_en --yes
-    """
-    from fnet_cli.presets.store.managing import disk_size, find_revisions, remove, revision_name
-
-    settings = current_settings()
-    # By handle: two names may mean the same revision.
-    found = {preset.handle: preset for name in names for preset in find_revisions(name, settings)}
-    presets = [
-        (preset, revision_name(handle), disk_size(preset.directory))
-        for handle, preset in found.items()
-    ]
-    if _confirmed([(name, count) for _, name, count in presets], dry_run=dry_run, yes=yes):
-        for preset, name, count in presets:
-            remove(preset)
-            typer.echo(f"fnet: removed {name}: {show_bytes(count)}", err=True)
-
-
-@presets_app.command("prune")
-def prune_command(dry_run: _DryRun = False, yes: _Yes = False) -> None:
-    """Remove partial downloads that nobody continues, and revisions that newer ones replaced.
-
-    Revisions that were asked for by number or commit stay, as does what other programs fetched.
-
-    Example: fnet presets prune --dry-run
-    """
-    from fnet_cli.presets.store.managing import leftovers
-
-    found = leftovers(current_settings())
-    if not found:
-        typer.echo("fnet: there is nothing to remove", err=True)
-        return
-    sizes = [(f"{item.kind} of {item.name}", item.bytes) for item in found]
-    if _confirmed(sizes, dry_run=dry_run, yes=yes):
-        for item, (name, count) in zip(found, sizes, strict=True):
-            item.remove()
-            typer.echo(f"fnet: removed {name}: {show_bytes(count)}", err=True)
-
-
-def _confirmed(sizes: Sequence[tuple[str, int]], *, dry_run: bool, yes: bool) -> bool:
-    """Show what goes and return whether it may: asked, unless told not to.
-
-    Without a terminal nobody can be asked.
-    """
-    if dry_run:
-        for name, count in sizes:
-            typer.echo(f"{name}\t{count}")
-        return False
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise UsageError("nobody is there to ask", hint="add --yes, or --dry-run to look first")
-    for name, count in sizes:
-        typer.echo(f"  {name} ({show_bytes(count)})", err=True)
-    try:
-        agreed = typer.confirm("Remove?", err=True)
-    except typer.Abort:  # the end of the input; a signal has been remembered
-        stop_if_asked()
-        typer.echo(err=True)
-        agreed = False
-    if not agreed:
-        typer.echo("fnet: nothing was removed", err=True)
-    return agreed
-
-
 @presets_app.command("export")
 def export_command(
-    preset: Annotated[
-        str, typer.Argument(help="Preset name, handle or directory.", metavar="NAME")
-    ],
+    preset: PresetName,
     output: Annotated[Path, typer.Option("-o", "--output", help="Archive to write (.tar).")],
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing file.")
     ] = False,
 ) -> None:
-    """Write a preset that is on this machine into one archive, for a machine without network.
+    """Write a preset that is here into one archive, for another machine.
 
     Example: fnet presets export f_net_mini_en -o mini.tar
     """
@@ -337,7 +231,7 @@ def export_command(
     from fnet_cli.presets.resolving import resolve_preset
 
     export_preset(resolve_preset(preset, current_settings()), output, overwrite=overwrite)
-    typer.echo(f"fnet: wrote {output}: {show_bytes(output.stat().st_size)}", err=True)
+    say(f"wrote {output}: {show_bytes(output.stat().st_size)}")
 
 
 @presets_app.command("import")
@@ -352,7 +246,7 @@ def import_command(
     ] = False,
     allow_pickle: AllowPickle = False,
 ) -> None:
-    """Put a preset from an archive into its cache, as if it had been pulled here.
+    """Put a preset from an archive into its cache, as if pulled here.
 
     Example: fnet presets import base.tar
     """
@@ -361,4 +255,4 @@ def import_command(
     path = import_archive(
         archive, current_settings(), directory=output, force=force, allow_pickle=allow_pickle
     )
-    typer.echo(f"fnet: imported into {path}", err=True)
+    say(f"imported into {path}")

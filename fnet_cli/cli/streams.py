@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -64,6 +65,32 @@ def _color_system(style: StreamStyle) -> Literal["auto", "standard"] | None:
     if not style.color:
         return None
     return "auto" if style.terminal else "standard"
+
+
+def one_line(text: str) -> str:
+    """Return `text` as one line in which a terminal has nothing to obey.
+
+    Names and answers in messages come from files and servers.
+    """
+    return "".join(map(_printable, " ".join(text.split())))
+
+
+def _printable(character: str) -> str:
+    if character.isprintable():
+        return character
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def say(text: str, label: str = "") -> None:
+    """Write one line to standard error; a closed or full one stops nothing and hides nothing.
+
+    The `label` is written as it is.
+    """
+    try:
+        sys.stderr.write(f"fnet: {label}{one_line(text)}\n")
+        sys.stderr.flush()
+    except OSError:
+        return
 
 
 @contextmanager

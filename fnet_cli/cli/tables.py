@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TextIO
 
-from fnet_cli.cli.streams import console_for, style_of
+from fnet_cli.cli.streams import console_for, one_line, style_of
 from fnet_cli.units import show_bytes
 
 Row = Mapping[str, Any]
@@ -33,15 +33,15 @@ class TableFormat(StrEnum):
 class Column:
     """One column: the key of its values, its heading, and how people read its values.
 
-    Machine formats print the plain value; `shown` is for tables and Markdown. An `optional` column
-    is left out where a terminal is too narrow for it, the last one first.
+    Machine formats print the plain value; `shown` is for tables and Markdown. Columns that are
+    `optional` are left out where a terminal is too narrow, the one with the highest number first.
     """
 
     key: str
     heading: str
     shown: Callable[[Any], str] = str
     right: bool = False
-    optional: bool = False
+    optional: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _tsv(table: Table) -> list[str]:
 
 def _shown_rows(table: Table) -> list[list[str]]:
     rows = [*table.rows, *([table.footer] if table.footer else [])]
-    return [[column.shown(row[column.key]) for column in table.columns] for row in rows]
+    return [[one_line(column.shown(row[column.key])) for column in table.columns] for row in rows]
 
 
 def _markdown(table: Table) -> list[str]:
@@ -133,13 +133,12 @@ def _print_rich(table: Table, stream: TextIO, environ: Mapping[str, str]) -> Non
 
 def _fitted(table: Table, width: int) -> Table:
     """Return the table without the optional columns that make it wider than `width`."""
-    widths = _widths(table)
-    kept = list(table.columns)
-    for column, taken in reversed(list(zip(table.columns, widths, strict=True))):
-        if sum(widths) > width and column.optional:
-            kept.remove(column)
-            widths.remove(taken)
-    return replace(table, columns=kept)
+    optional = [column for column in table.columns if column.optional]
+    for column in sorted(optional, key=lambda column: -column.optional):
+        if sum(_widths(table)) > width:
+            kept = [other for other in table.columns if other is not column]
+            table = replace(table, columns=kept)
+    return table
 
 
 def _widths(table: Table) -> list[int]:

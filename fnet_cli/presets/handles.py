@@ -46,6 +46,11 @@ class Handle:
         return self.source is not SourceName.HUGGING_FACE or bool(_COMMIT.fullmatch(self.revision))
 
     @property
+    def is_on_disk(self) -> bool:
+        """Whether it is a mirror on a disk, which needs no network."""
+        return self.location.startswith("file://")
+
+    @property
     def unpinned(self) -> Handle:
         """The same preset without a revision."""
         return replace(self, revision=None)
@@ -127,6 +132,11 @@ def _mirror_url(text: str) -> str:
         raise UsageError(f"{text!r:.200} is not the address of a directory")
     if parts.scheme == "http" and host not in _LOOPBACK:
         raise PresetError(f"{text:.200}: plain http can be changed on its way", hint="use https://")
-    if not (host or parts.scheme == "file") or (parts.scheme == "file" and host):
+    if parts.scheme == "file" and (host or not parts.path.strip("/")):
+        raise UsageError(
+            f"{text!r:.200} is not the address of a directory",
+            hint="write an absolute path: file:///directory",
+        )
+    if parts.scheme != "file" and not host:
         raise UsageError(f"{text!r:.200} is not the address of a directory")
     return text.rstrip("/")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,20 @@ from fnet_cli.backbone.config import BackboneConfig
 from fnet_cli.backbone.parameters import layer_table, parameter_count
 from fnet_cli.config import Settings
 from fnet_cli.constants import CONFIG_FILE
-from fnet_cli.errors import FnetError, IntegrityError, PresetError
-from fnet_cli.presets.handles import parse_handle
-from fnet_cli.presets.listing import preset_files
+from fnet_cli.errors import FnetError, IntegrityError, PresetError, PresetNotFoundError
+from fnet_cli.presets.handles import SourceName, parse_handle
+from fnet_cli.presets.layouts import layout_of
+from fnet_cli.presets.layouts.base import Layout
+from fnet_cli.presets.listing import file_names, preset_files
 from fnet_cli.presets.pulling.events import EventCallback
 from fnet_cli.presets.pulling.limits import largest
+from fnet_cli.presets.pulling.partial import size_of
 from fnet_cli.presets.registry import BUILTIN_PRESETS, BuiltinPreset
-from fnet_cli.presets.resolving import LocalPreset, resolve_preset
-from fnet_cli.presets.store.cached import find_cached, repair_hint
+from fnet_cli.presets.resolving import LocalPreset, open_cached, resolve_preset
+from fnet_cli.presets.sources import SOURCES
+from fnet_cli.presets.store.cached import CachedPreset, find_cached, repair_hint
+from fnet_cli.presets.store.caches import cache_of
+from fnet_cli.presets.store.manifest import Manifest
 from fnet_cli.presets.store.recording import problems
 
 
@@ -26,7 +33,9 @@ class Inspection:
     """What is in a preset.
 
     `refused` says why it, or a part of it, would not be loaded: a line for each reason, and
-    `problem` is the first of them as an error. `provenance` is what its manifest records.
+    `problem` is the first of them as an error. `provenance` is what its manifest records. Where
+    the config cannot be used, `config` and `blocks` are empty and `parameters` is what the
+    manifest says, else None. The sha256 of a file that is too large or cannot be read is None.
     """
 
     preset: str
@@ -38,7 +47,7 @@ class Inspection:
     dtype: str | None
     stored_dtypes: list[str]
     config: dict[str, Any]
-    parameters: int
+    parameters: int | None
     blocks: dict[str, int]
     tokenizer: dict[str, int] = field(default_factory=dict)
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -59,42 +68,113 @@ def inspect_preset(
     """Look into a preset: config, counts, file hashes, tokenizer, and what would be refused.
 
     Weights are hashed, and their headers checked, never loaded. A built-in preset that is not
-    here is shown from the table; another one is pulled where `on_pull` is given. Raises
-    PresetError where not even the config can be read.
+    here is shown from the table; another one is pulled where `on_pull` is given. One that is
+    damaged or refused is reported as far as it can be read. Raises PresetNotFoundError where
+    there is none, PresetError for what is no preset, and what a pull raises.
     """
     builtin = BUILTIN_PRESETS.get(handle)
     if builtin and not builtin.bundled and not _is_here(handle, settings):
         return _from_table(builtin)
-    preset = resolve_preset(handle, settings, on_pull)
+    try:
+        found = _inspected(resolve_preset(handle, settings, on_pull), [])
+    except PresetNotFoundError:
+        raise
+    except (PresetError, IntegrityError) as error:
+        found = _inspected_anyhow(handle, settings, error)
+    return replace(found, description=builtin.description if builtin else "")
+
+
+def _is_here(handle: str, settings: Settings) -> bool:
+    remote = parse_handle(handle)
+    try:
+        return remote is not None and find_cached(remote, settings) is not None
+    except (PresetError, IntegrityError):  # it is, but not whole
+        return True
+
+
+def _inspected_anyhow(handle: str, settings: Settings, error: FnetError) -> Inspection:
+    """Look into a preset that cannot be used; raises `error` where nothing of it is here."""
+    cached = _cached_anyhow(handle, settings)
+    if cached is None:
+        found = ((source.name, source.locate(handle)) for source in SOURCES)
+        source, directory = next((pair for pair in found if pair[1] is not None), ("", None))
+    else:
+        source, directory = cached.handle.source.value, cached.directory
+        try:
+            return _inspected(open_cached(handle, cached), [error])
+        except PresetError:  # not even the config can be used
+            pass
+    if directory is None:
+        raise error
+    manifest, layout = _manifest_of(cached), _layout_of(directory)
+    parameters = manifest.parameters if manifest else None
+    facts, _ = _file_facts(_files(directory, cached, layout), directory, parameters or 0)
+    return Inspection(
+        preset=handle,
+        source=source,
+        state="invalid",
+        description="",
+        directory=str(directory),
+        layout=layout.name if layout else None,
+        dtype=None,
+        stored_dtypes=[],
+        config={},
+        parameters=parameters,
+        blocks={},
+        files=facts,
+        provenance=_provenance(cached),
+        refused=[str(error)],
+        problem=error,
+    )
+
+
+def _cached_anyhow(handle: str, settings: Settings) -> CachedPreset | None:
+    """Return the revision that `find_cached` looks at, also where it is damaged."""
+    remote = parse_handle(handle)
+    if remote is None:
+        return None
+    cache = cache_of(remote.source, settings)
+    if remote.source is SourceName.KAGGLE and remote.revision is None:
+        revisions = cache.revisions(remote.location)[::-1]
+    else:
+        meant = cache.meant(remote.location, remote.revision)
+        revisions = [meant] if meant else []
+    for revision in revisions:
+        pinned = replace(remote, revision=revision)
+        try:
+            found = find_cached(pinned, settings)
+        except (PresetError, IntegrityError):
+            return CachedPreset(pinned, cache)
+        if found is not None:
+            return found
+    return None
+
+
+def _inspected(preset: LocalPreset, known: Sequence[FnetError]) -> Inspection:
+    """Look into a preset whose config can be used; `known` is what is wrong with it already."""
     stored, tokenizer, found = _check_files(preset)
-    manifest = preset.cached and preset.cached.manifest
-    if preset.cached and manifest:
-        damage = problems(preset.cached, manifest)
-        hint = repair_hint(preset.cached.handle)
-        found += [IntegrityError(f"{preset.directory}: {line}", hint=hint) for line in damage]
+    count = parameter_count(preset.config)
+    paths = _files(preset.directory, preset.cached, preset.layout)
+    facts, unfit = _file_facts(paths, preset.directory, count)
+    found = [*known, *found, *unfit, *_damage(preset.cached, facts)]
     return Inspection(
         preset=preset.handle,
         source=preset.source,
         state="invalid" if found else _state(preset),
-        description=builtin.description if builtin else "",
+        description="",
         directory=str(preset.directory),
         layout=preset.layout.name,
         dtype=preset.dtype,
         stored_dtypes=stored,
         config=preset.config.to_dict(),
-        parameters=parameter_count(preset.config),
+        parameters=count,
         blocks=_blocks(preset.config),
         tokenizer=tokenizer,
-        files=_file_facts(preset),
-        provenance=_provenance(preset),
-        refused=[str(error) for error in found],
+        files=facts,
+        provenance=_provenance(preset.cached),
+        refused=list(dict.fromkeys(map(str, found))),
         problem=found[0] if found else None,
     )
-
-
-def _is_here(handle: str, settings: Settings) -> bool:
-    remote = parse_handle(handle)
-    return remote is not None and find_cached(remote, settings) is not None
 
 
 def _from_table(builtin: BuiltinPreset) -> Inspection:
@@ -127,7 +207,7 @@ def _blocks(config: BackboneConfig) -> dict[str, int]:
 
 
 def _check_files(preset: LocalPreset) -> tuple[list[str], dict[str, int], list[FnetError]]:
-    """Return the stored dtypes, the tokenizer's special ids, and all that is wrong."""
+    """Return the stored dtypes, the tokenizer's special ids, and what would not load."""
     stored: list[str] = []
     tokenizer: dict[str, int] = {}
     found: list[FnetError] = []
@@ -145,51 +225,72 @@ def _check_files(preset: LocalPreset) -> tuple[list[str], dict[str, int], list[F
         preset.layout.check_companions(preset.directory)
     except PresetError as error:
         found.append(error)
-    found += [
-        PresetError(f"{path}: {path.stat().st_size:,} bytes are more than such a file has")
-        for path in _files(preset)
-        if _is_oversized(preset, path)
-    ]
     return stored, tokenizer, found
 
 
-def _file_facts(preset: LocalPreset) -> dict[str, dict[str, Any]]:
+def _damage(cached: CachedPreset | None, facts: dict[str, dict[str, Any]]) -> list[FnetError]:
+    """Return what differs from the record; the files have been hashed for `facts`."""
+    manifest = _manifest_of(cached)
+    if cached is None or manifest is None:
+        return []
+    recorded = {file.name: {"bytes": file.size, "sha256": file.sha256} for file in manifest.files}
+    if facts == recorded:
+        return []
+    hint = repair_hint(cached.handle)
+    lines = problems(cached, manifest)
+    return [IntegrityError(f"{cached.directory}: {line}", hint=hint) for line in lines]
+
+
+def _file_facts(
+    paths: Sequence[Path], directory: Path, parameters: int
+) -> tuple[dict[str, dict[str, Any]], list[FnetError]]:
+    """Return the size and the hash of each file, and what is wrong with them."""
     from fnet_cli.presets.fingerprint import file_sha256
 
-    return {
-        path.relative_to(preset.directory).as_posix(): {
-            "bytes": path.stat().st_size,
-            # A sparse file of terabytes would be read for hours.
-            "sha256": None if _is_oversized(preset, path) else file_sha256(path),
-        }
-        for path in _files(preset)
-    }
+    facts: dict[str, dict[str, Any]] = {}
+    unfit: list[FnetError] = []
+    for path in paths:
+        size, sha256 = size_of(path), None
+        # A sparse file of terabytes would be read for hours.
+        if size > largest(path.name, parameters):
+            unfit.append(PresetError(f"{path}: {size:,} bytes are more than such a file has"))
+        else:
+            try:
+                sha256 = file_sha256(path)
+            except PresetError as error:
+                unfit.append(error)
+        facts[path.relative_to(directory).as_posix()] = {"bytes": size, "sha256": sha256}
+    return facts, unfit
 
 
-def _is_oversized(preset: LocalPreset, path: Path) -> bool:
-    return path.stat().st_size > largest(path.name, parameter_count(preset.config))
-
-
-def _files(preset: LocalPreset) -> list[Path]:
+def _files(directory: Path, cached: CachedPreset | None, layout: Layout | None) -> list[Path]:
     """List a preset's files; in a cache, those that are recorded or that its format names."""
-    cached = preset.cached
     if cached is None:
-        return preset_files(preset.directory)
-    manifest = cached.manifest
-    if manifest is not None:
-        names = sorted(manifest.by_name)
-    else:
-        weights = [path.name for path in preset.weight_files]
-        names = sorted({CONFIG_FILE, *preset.layout.files.companions, *weights})
+        return preset_files(directory, layout)
+    manifest = _manifest_of(cached)
+    names = sorted(manifest.by_name) if manifest else file_names(directory, layout)
     return [path for name in names if (path := cached.file(name)) is not None]
 
 
-def _provenance(preset: LocalPreset) -> dict[str, str]:
-    if preset.cached is None:
+def _manifest_of(cached: CachedPreset | None) -> Manifest | None:
+    try:
+        return cached.manifest if cached else None
+    except PresetError:  # a damaged one, which is the problem that is told
+        return None
+
+
+def _layout_of(directory: Path) -> Layout | None:
+    try:
+        return layout_of(directory / CONFIG_FILE)[0]
+    except PresetError:
+        return None
+
+
+def _provenance(cached: CachedPreset | None) -> dict[str, str]:
+    if cached is None:
         return {}
-    handle = preset.cached.handle
-    facts = {"handle": str(handle.unpinned), "revision": preset.cached.revision}
-    manifest = preset.cached.manifest
+    facts = {"handle": str(cached.handle.unpinned), "revision": cached.revision}
+    manifest = _manifest_of(cached)
     if manifest is not None:
         facts |= {"pulled_at": manifest.pulled_at, "tool": manifest.tool}
         facts |= {"requested": manifest.requested} if manifest.requested else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,13 @@ from fnet_cli.backbone.parameters import parameter_count
 from fnet_cli.config import Settings
 from fnet_cli.constants import CONFIG_FILE
 from fnet_cli.errors import PresetError
-from fnet_cli.presets.layouts import layout_of
+from fnet_cli.presets.layouts import LAYOUTS, layout_of
+from fnet_cli.presets.layouts.base import Layout
+from fnet_cli.presets.pulling.partial import size_of
 from fnet_cli.presets.registry import BUILTIN_PRESETS, BuiltinPreset
 from fnet_cli.presets.resolving import resolve_preset
 from fnet_cli.presets.store.cached import CachedPreset, all_cached
 from fnet_cli.presets.store.managing import disk_size, shown_name, unfinished
-
-_PRESET_FILE_SUFFIXES = (".json", ".h5", ".safetensors", ".spm", ".model", ".md")
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def list_presets(
     cached = [_cached_entry(preset) for preset in all_cached(settings)]
     cached += [
         PresetEntry(
-            str(handle), handle.source.value, "", "unfinished", None, sum(map(_size, paths))
+            str(handle), handle.source.value, "", "unfinished", None, sum(map(size_of, paths))
         )
         for handle, paths in unfinished(settings)
     ]
@@ -75,14 +76,14 @@ def list_presets(
 
 
 def _builtin_entry(preset: BuiltinPreset, settings: Settings) -> PresetEntry:
-    directory = resolve_preset(preset.name, settings).directory if preset.bundled else None
+    found = resolve_preset(preset.name, settings) if preset.bundled else None
     return PresetEntry(
         preset.name,
         "bundled" if preset.bundled else "kaggle",
         "" if preset.bundled else (preset.kaggle_handle or "").rpartition("/")[2],
         "bundled" if preset.bundled else "not pulled",
         preset.parameters,
-        _directory_size(directory) if directory else None,
+        _size(found.directory, found.layout) if found else None,
         preset.description,
     )
 
@@ -120,11 +121,11 @@ def _preset_directories(directory: Path) -> Iterator[Path]:
 
 
 def _local_entry(path: Path, settings: Settings) -> PresetEntry:
-    size = _directory_size(path)
     try:
-        count = parameter_count(resolve_preset(_as_path(path), settings).config)
+        preset = resolve_preset(_as_path(path), settings)
     except PresetError as error:
-        return PresetEntry(str(path), "local", "", "invalid", None, size, str(error))
+        return PresetEntry(str(path), "local", "", "invalid", None, _size(path, None), str(error))
+    count, size = parameter_count(preset.config), _size(path, preset.layout)
     return PresetEntry(str(path), "local", "", "present", count, size)
 
 
@@ -133,18 +134,32 @@ def _as_path(path: Path) -> str:
     return str(path) if path.is_absolute() else f"./{path}"
 
 
-def preset_files(directory: Path) -> list[Path]:
-    """List a preset's own files, sorted; links and files of other kinds are not its."""
-    return sorted(
+def file_names(directory: Path, layout: Layout | None) -> list[str]:
+    """List the names that the files of a preset may have, sorted; without a layout, of any."""
+    names: set[str] = set()
+    for one in LAYOUTS if layout is None else (layout,):
+        names |= {*one.files.all}
+        with suppress(PresetError):  # an index that cannot be used names no shards
+            weights = one.weight_files(directory, allow_pickle=True)
+            names |= {path.relative_to(directory).as_posix() for path in weights}
+    return sorted(names)
+
+
+def preset_files(directory: Path, layout: Layout | None) -> list[Path]:
+    """List the files of a preset in a directory of the user's; what else is there is not its.
+
+    Links count where they stay in the directory, or lead to the blobs of the repository that it
+    is a snapshot of.
+    """
+    paths = [directory / name for name in file_names(directory, layout)]
+    home = directory.resolve()
+    roots = (home, home.parent.parent / "blobs")
+    return [
         path
-        for path in directory.rglob("*")
-        if path.suffix in _PRESET_FILE_SUFFIXES and path.is_file() and not path.is_symlink()
-    )
+        for path in paths
+        if path.is_file() and any(path.resolve().is_relative_to(root) for root in roots)
+    ]
 
 
-def _directory_size(directory: Path) -> int:
-    return sum(map(_size, preset_files(directory)))
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size
+def _size(directory: Path, layout: Layout | None) -> int:
+    return sum(map(size_of, preset_files(directory, layout)))

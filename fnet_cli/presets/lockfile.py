@@ -16,6 +16,14 @@ from fnet_cli.presets.store.manifest import Manifest, from_dict
 _FORMAT = 1
 
 
+def check_lock_place(path: Path) -> None:
+    """Raise OutputError where a lock file could not be written after all has been fetched."""
+    if path.is_dir():
+        raise OutputError(f"cannot write {path}: it is a directory")
+    if not path.parent.is_dir():
+        raise OutputError(f"cannot write {path}: there is no directory {path.parent}")
+
+
 def write_lock(path: Path, manifests: Sequence[Manifest]) -> None:
     """Write the manifests of pulled presets into a lock file; OutputError."""
     entries = [manifest.to_dict() for manifest in manifests]

@@ -94,6 +94,7 @@ def resolve_preset(
     `on_pull` hears how that goes; without it, nothing is pulled. Raises PresetNotFoundError for
     an unknown name or a preset that is not on this machine, PresetError or UnsafePresetError for
     one whose config cannot be used, and IntegrityError for one whose files have been cut.
+    `allow_pickle` lets a pickle of its weights be read, and be pulled.
     """
     handle = handle or settings.default_preset
     for source in SOURCES:
@@ -110,8 +111,8 @@ def resolve_preset(
         raise _unknown(handle, settings)
     found = find_cached(remote, settings)
     if found is None:
-        found = _pulled(handle, remote, settings, on_pull)
-    return _loadable(handle, found)
+        found = _pulled(remote, settings, on_pull, name=handle, allow_pickle=allow_pickle)
+    return open_cached(handle, found, allow_pickle=allow_pickle)
 
 
 def resolve_config(
@@ -138,28 +139,40 @@ def lasting_name(handle: str, settings: Settings) -> tuple[str, str]:
 
 
 def _pulled(
-    handle: str, remote: Handle, settings: Settings, on_pull: EventCallback | None
+    remote: Handle,
+    settings: Settings,
+    on_pull: EventCallback | None,
+    *,
+    name: str,
+    allow_pickle: bool,
 ) -> CachedPreset:
-    if settings.offline or on_pull is None:
+    if on_pull is None or (settings.offline and not remote.is_on_disk):
         raise PresetNotFoundError(
-            f"{handle} is not on this machine",
-            hint=f"where there is a network: fnet presets pull {handle}; to bring it over: fnet "
-            f"presets export {handle} -o preset.tar there, fnet presets import preset.tar here",
+            f"{name} is not on this machine",
+            hint=f"where there is a network: fnet presets pull {name}; to bring it over: fnet "
+            f"presets export {name} -o preset.tar there, fnet presets import preset.tar here",
         )
     from fnet_cli.presets.pulling.pull import PullOptions, pull
 
-    return pull(remote, settings, PullOptions(on_event=on_pull)).preset
+    options = PullOptions(allow_pickle=allow_pickle, on_event=on_pull)
+    return pull(remote, settings, options).preset
 
 
-def _loadable(handle: str, found: CachedPreset) -> LocalPreset:
+def open_cached(name: str, found: CachedPreset, *, allow_pickle: bool = False) -> LocalPreset:
+    """Return a preset in a cache, whether or not all of its files are there.
+
+    `name` is what the user said. Raises PresetError or UnsafePresetError for a config or a record
+    that cannot be used.
+    """
     path = found.directory / CONFIG_FILE
-    manifest = found.manifest
     with _repairable(found):
+        manifest = found.manifest
         layout, document = layout_of(path)
         config, dtype = layout.read_config(path, document)
+    recorded = manifest is not None and manifest.allow_pickle
     return LocalPreset(
-        handle, found.handle.source.value, found.directory, layout, config, dtype,
-        cached=found, allow_pickle=manifest is not None and manifest.allow_pickle,
+        name, found.handle.source.value, found.directory, layout, config, dtype,
+        cached=found, allow_pickle=allow_pickle or recorded,
     )  # fmt: skip
 
 

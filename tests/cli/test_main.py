@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -197,3 +198,32 @@ def test_names_in_messages_do_not_reach_the_terminal_as_commands(tmp_path):
     assert ran.returncode == 3
     assert "\\x1b[31mred" in ran.stderr
     assert "\x1b" not in ran.stderr
+
+
+# --- Help ---------------------------------------------------------------------------------------
+
+
+def commands() -> dict[str, Any]:
+    from typer.main import get_command
+
+    from fnet_cli.cli.app import app
+
+    tree = get_command(app)
+    presets = tree.commands["presets"]
+    nested = {f"presets {name}": command for name, command in presets.commands.items()}
+    return {**tree.commands, **nested}
+
+
+def test_no_line_of_a_help_text_wraps_on_80_columns():
+    for name, command in commands().items():
+        for line in command.help.splitlines():
+            assert len(line) <= 74, (name, line)
+
+
+def test_the_commands_about_presets_stand_in_the_order_of_use():
+    lines = run_fnet("presets", "--help").stdout.partition("Commands")[2].splitlines()
+    first = [line.split()[1] for line in lines if line.startswith("│ ") and line[2] != " "]
+    assert first == [
+        "list", "pull", "inspect", "path", "use", "verify", "remove", "prune", "convert", "export",
+        "import",
+    ]  # fmt: skip

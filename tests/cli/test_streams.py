@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from running import FNET, clean_env, run_fnet
 
-from fnet_cli.cli.streams import StreamStyle, native_noise_held, style_of
+from fnet_cli.cli.streams import StreamStyle, native_noise_held, one_line, say, style_of
 
 PLAIN = StreamStyle(terminal=False, color=False, animation=False)
 FULL = StreamStyle(terminal=True, color=True, animation=True)
@@ -42,6 +42,22 @@ class Terminal(io.StringIO):
 )  # fmt: skip
 def test_style(stream, environ, style):
     assert style_of(stream, environ) == style
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain, with é and 字", "plain, with é and 字"),
+        ("two\r\nlines\tand  more", "two lines and more"),
+        ("\x1b]0;owned\x07\x9b2J", "\\x1b]0;owned\\x07\\x9b2J"),
+        ("caf\udce9 \u202etxt", "caf\\udce9 \\u202etxt"),
+        ("", ""),
+    ],
+)
+def test_a_message_is_one_line_that_steers_no_terminal(capsys, text, shown):
+    assert one_line(text) == shown
+    say(text)
+    assert capsys.readouterr().err == f"fnet: {shown}\n"
 
 
 def on_a_terminal(*arguments: str, stderr_only: bool = False, **env: str) -> str:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from builders import TINY, write_preset
 
 from fnet_cli.config import Settings
-from fnet_cli.errors import PresetError, PresetNotFoundError
+from fnet_cli.errors import NetworkError, PresetError, PresetNotFoundError
+from fnet_cli.presets.handles import Handle, SourceName
+from fnet_cli.presets.pulling.events import ignore
 from fnet_cli.presets.resolving import resolve_config, resolve_preset
+from fnet_cli.presets.store.cached import CachedPreset
+from fnet_cli.presets.store.caches import HuggingFaceCache
 
 SETTINGS = Settings()
 
@@ -80,3 +86,52 @@ def test_a_directory_without_a_config_and_a_file_are_no_presets(tmp_path):
 
 def test_sizes_of_a_builtin_preset_are_known_without_its_files():
     assert resolve_config("f_net_large_en", SETTINGS).num_layers == 24
+
+
+# --- What is pulled -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The options of every pull that is asked for; none of them succeeds."""
+    options = []
+
+    def refuse(handle, settings, given):
+        options.append(given)
+        raise NetworkError("no pulling here")
+
+    monkeypatch.setattr("fnet_cli.presets.pulling.pull.pull", refuse)
+    return options
+
+
+@pytest.fixture
+def nothing_here(tmp_path):
+    names = ("KAGGLEHUB_CACHE", "HF_HUB_CACHE", "FNET_CACHE", "FNET_CONFIG")
+    return Settings.from_env({name: str(tmp_path / name) for name in names})
+
+
+@pytest.mark.parametrize("allow_pickle", [False, True])
+def test_a_pull_may_fetch_a_pickle_where_the_user_allows_it(asked, nothing_here, allow_pickle):
+    with pytest.raises(NetworkError):
+        resolve_preset("hf://owner/pt", nothing_here, ignore, allow_pickle=allow_pickle)
+    assert [options.allow_pickle for options in asked] == [allow_pickle]
+
+
+def test_a_pickle_in_a_cache_may_be_read_where_the_user_allows_it(tmp_path, nothing_here):
+    cache = HuggingFaceCache(nothing_here.huggingface_cache)
+    found = CachedPreset(Handle(SourceName.HUGGING_FACE, "owner/tiny", "a" * 40), cache)
+    write_preset(found.directory)
+    handle = str(found.handle)
+    assert not resolve_preset(handle, nothing_here).allow_pickle
+    assert resolve_preset(handle, nothing_here, allow_pickle=True).allow_pickle
+
+
+def test_offline_a_mirror_on_a_disk_is_pulled_and_no_other_one(asked, nothing_here):
+    offline = replace(nothing_here, offline=True)
+    with pytest.raises(NetworkError):
+        resolve_preset("file:///mnt/tiny", offline, ignore)
+    with pytest.raises(PresetNotFoundError):
+        resolve_preset("file:///mnt/tiny", offline)  # nobody said that it may
+    with pytest.raises(PresetNotFoundError):
+        resolve_preset("https://mirror.example/tiny", offline, ignore)
+    assert len(asked) == 1

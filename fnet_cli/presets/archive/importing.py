@@ -78,6 +78,7 @@ def _to_cache(archive: Archive, preset: CachedPreset, *, force: bool) -> None:
     """
     partial = {file.name: _partial_path(preset, file) for file in archive.manifest.files}
     with _disk_errors(archive, preset.home):
+        preset.cache.claim(preset.handle.location)
         if not force:
             _check_free(archive, preset)
         try:

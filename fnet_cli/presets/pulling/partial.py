@@ -49,7 +49,7 @@ class PartialFile:
     def open(self) -> None:
         """Create the file, or go on with the longest that an earlier try has left."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        left = sorted(self._directory.glob(f"{self._key}.*.part"), key=_size_of, reverse=True)
+        left = sorted(self._directory.glob(f"{self._key}.*.part"), key=size_of, reverse=True)
         gone = [path for path in left if is_abandoned(path)]
         taken = next((path for path in gone if self._take(path)), None)
         self._stream = self.path.open("xb" if taken is None else "r+b")
@@ -113,6 +113,8 @@ class PartialFile:
 
     def _take(self, path: Path) -> bool:
         """Make another's file this one; False where somebody else was faster."""
+        if not os.access(path, os.R_OK | os.W_OK):  # another user's
+            return False
         try:
             path.rename(self.path)
         except FileNotFoundError:
@@ -142,7 +144,7 @@ def partial_files(home: Path) -> list[Path]:
 
 def abandoned_bytes(home: Path) -> int:
     """Return how many bytes the partial files have that the next pull may go on with."""
-    return sum(_size_of(path) for path in partial_files(home) if is_abandoned(path))
+    return sum(size_of(path) for path in partial_files(home) if is_abandoned(path))
 
 
 def is_abandoned(path: Path) -> bool:
@@ -180,7 +182,8 @@ def _host() -> str:
     return hashlib.sha256(f"{socket.gethostname()} {namespace}".encode()).hexdigest()[:8]
 
 
-def _size_of(path: Path) -> int:
+def size_of(path: Path) -> int:
+    """Return a file's size, 0 for one that is gone: others come and go in the same cache."""
     try:
         return path.stat().st_size
     except FileNotFoundError:

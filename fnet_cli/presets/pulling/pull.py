@@ -76,7 +76,13 @@ def pull(handle: Handle, settings: Settings, options: PullOptions | None = None)
     manifest = _whole(preset, settings, options)
     if manifest is None:
         # A bad answer ends this before anything is written.
-        origin = origin or _ask(handle, settings, options)
+        try:
+            origin = origin or _ask(handle, settings, options)
+        except NetworkError:
+            manifest = _unrecorded(preset, options)
+            if manifest is None:
+                raise
+            return Pulled(preset, manifest)
         with _alone(preset, options):
             manifest = _whole(preset, settings, options)  # by another process meanwhile
             if manifest is None:
@@ -112,9 +118,12 @@ class _Pull:
         self._origin = origin
         self._preset = preset
         self._options = options
-        self._recorded: dict[str, FileRecord] = {}
+        # Others keep files in the same cache, which are none of ours to remove.
+        self._is_ours = not preset.directory.exists()
+        self._before: Manifest | None = None
         with suppress(PresetError):  # a damaged manifest is written anew
-            self._recorded = {} if preset.manifest is None else preset.manifest.by_name
+            self._before = preset.manifest
+        self._recorded = {} if self._before is None else self._before.by_name
         self._records: dict[str, FileRecord] = {}
         self._fetched: list[str] = []
 
@@ -125,8 +134,7 @@ class _Pull:
         except PresetNotFoundError:
             raise
         except PresetError:
-            if len(self._fetched) == len(self._records) > 0:
-                # Nothing was here before. What would not load is not left lying in a cache.
+            if self._is_ours:  # what would not load is not left lying in a cache
                 with suppress(OSError):
                     self._preset.cache.discard(self._preset.handle.location, self._preset.revision)
             raise
@@ -147,7 +155,8 @@ class _Pull:
         manifest = record_preset(
             self._preset,
             list(self._records.values()),
-            requested=handle.revision or "",
+            # A repair by the exact handle, as errors advise it, asks for nothing new.
+            requested=self._before.requested if self._before else handle.revision or "",
             allow_pickle=self._options.allow_pickle,
         )
         return Pulled(self._preset, manifest, self._fetched)
@@ -169,6 +178,9 @@ class _Pull:
             return None
         if file.size not in (None, path.stat().st_size):
             return None
+        if self._options.locked is not None:
+            found, locked = record(self._preset, file.name), self._options.locked.by_name
+            return found if found == locked.get(file.name) else None
         before = self._recorded.get(file.name)
         if before is not None:
             return before if record(self._preset, file.name) == before else None
@@ -185,6 +197,9 @@ class _Pull:
         return file if known else ask_about(self._origin, file)
 
     def _keep(self, file: RemoteFile) -> bool:
+        if not self._options.force and self._preset.file(file.name) is None:
+            with suppress(OSError):  # then it is fetched
+                self._preset.cache.reuse(self._preset.handle.location, self._preset.revision, file)
         found = self.kept(file)
         if found is not None:
             self._records[file.name] = found
@@ -212,6 +227,14 @@ class _Pull:
         self._fetched.append(file.name)
 
 
+def _unrecorded(preset: CachedPreset, options: PullOptions) -> Manifest | None:
+    """Adopt what another program has fetched, as it is, for its source is away."""
+    known = preset.manifest_path.exists() or preset.layout() is None
+    if known or options.force or options.locked:
+        return None
+    return adopt(preset, allow_pickle=options.allow_pickle)
+
+
 def _known(handle: Handle, settings: Settings) -> CachedPreset | None:
     """Return the preset that `handle` means where its source need not, or must not, be asked."""
     if handle.exact:
@@ -221,7 +244,7 @@ def _known(handle: Handle, settings: Settings) -> CachedPreset | None:
 
 def _ask(handle: Handle, settings: Settings, options: PullOptions) -> Origin:
     """Ask the source which revision and files `handle` means."""
-    if settings.offline:
+    if settings.offline and not handle.is_on_disk:
         raise NetworkError(
             f"{handle} cannot be pulled offline",
             hint="unset FNET_OFFLINE and HF_HUB_OFFLINE and leave --offline out, or bring an "
@@ -232,7 +255,7 @@ def _ask(handle: Handle, settings: Settings, options: PullOptions) -> Origin:
         listing = with_retries(lambda: source.list(handle), settings.retries, options.on_event)
     except PresetNotFoundError as error:
         near = near_names(str(handle.unpinned), settings)
-        if near:
+        if near and find_cached(handle.unpinned, settings) is None:
             error.hint = f"did you mean {' or '.join(near)}? Else {error.hint}"
         raise
     check_listing(listing, str(handle))
@@ -250,28 +273,19 @@ def _whole(preset: CachedPreset, settings: Settings, options: PullOptions) -> Ma
     try:
         manifest = preset.manifest
         if manifest is None:
-            manifest = _adopted(preset, settings, options)
+            # What another program has fetched is held against its source, where that may be asked.
+            whole = settings.offline and preset.layout() is not None
+            manifest = adopt(preset, allow_pickle=options.allow_pickle) if whole else None
         elif problems(preset, manifest):
             return None
     except PresetError:  # a damaged manifest, or files that would not load: fetched again
         return None
     if manifest is None:
         return None
-    if options.locked and {*manifest.files} < {*options.locked.files}:
-        return None  # another program has fetched fewer
+    if options.locked and not settings.offline and manifest.by_name != options.locked.by_name:
+        return None  # the source may have what was locked
     _check_locked(preset.handle, manifest.by_name, options.locked)
     return manifest
-
-
-def _adopted(preset: CachedPreset, settings: Settings, options: PullOptions) -> Manifest | None:
-    """Adopt what another program has fetched.
-
-    That it lacks a vocabulary is reason to ask its source, where that may be asked.
-    """
-    layout = preset.layout()
-    if layout is None or not (settings.offline or preset.file(layout.vocabulary_file)):
-        return None
-    return adopt(preset, allow_pickle=options.allow_pickle)
 
 
 def _settle(preset: CachedPreset, handle: Handle, options: PullOptions) -> None:
@@ -344,6 +358,7 @@ def _alone(preset: CachedPreset, options: PullOptions) -> Iterator[None]:
     lease = SoftFileLease(path, lease_duration=LOCK_LEASE_SECONDS)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        preset.cache.claim(preset.handle.location)
         try:
             lease.acquire(timeout=0)
         except Timeout:

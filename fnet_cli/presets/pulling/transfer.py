@@ -136,6 +136,10 @@ class Transfer:
         except RangeError:
             self._drop()
             raise
+        except TransientError as error:
+            if self._where in str(error):
+                raise
+            raise TransientError(f"{self._where}: {error}", error.retry_after) from error
         if self.file.size is not None and self.partial.size < self.file.size:
             raise TransientError(f"{self._where}: the connection ended early")
 
@@ -174,6 +178,13 @@ class Transfer:
                 hint="is there a proxy or a login page on the way?",
             )
         self._check_limit(facts.size)
+        hashed = facts.sha256 or facts.git_sha1 or facts.md5
+        if facts.size is None and not hashed and not stream.is_framed:
+            raise NetworkError(
+                f"{self._where}: the server states neither size nor hash, so that a cut file "
+                "would look whole",
+                hint="serve it with a Content-Length",
+            )
         self.file = facts
 
     def _check_limit(self, size: int | None) -> None:

@@ -40,13 +40,15 @@ class ByteStream:
 
     `file` has what the answer states. A source may ignore the offset it was asked for, and then
     `offset` is 0. `content_type` is empty where the source has no such thing. `read` raises
-    TransientError where the connection fails.
+    TransientError where the connection fails. `is_framed` is False where the end of the bytes and
+    the end of a connection that was cut look the same.
     """
 
     file: RemoteFile
     offset: int
     content_type: str
     read: Callable[[], Iterator[bytes]]
+    is_framed: bool = True
 
     @property
     def is_page(self) -> bool:

@@ -8,8 +8,9 @@ import email.utils
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from fnet_cli.errors import FnetError, NetworkError, PresetNotFoundError
 from fnet_cli.presets.sources.base import ByteStream, RangeError, RemoteFile, TransientError
@@ -123,6 +124,7 @@ def requests_stream(response: requests.Response, file: RemoteFile, offset: int) 
         offset=start,
         content_type=response.headers.get(_TYPE_KEPT, response.headers.get("Content-Type", "")),
         read=lambda: _raw_chunks(response),
+        is_framed=size is not None or "chunked" in response.headers.get("Transfer-Encoding", ""),
     )
 
 
@@ -131,13 +133,17 @@ def prepare_session(
 ) -> None:
     """Bound what every request of a client's session may cost: time always, memory too.
 
-    With `streaming` the body is the caller's to read, from `offset` on; otherwise it is read
-    here, up to a limit.
+    Once it has asked over https, it asks nobody over plain http. With `streaming` the body is
+    the caller's to read, from `offset` on; otherwise it is read here, up to a limit.
     """
     from requests.adapters import HTTPAdapter
 
+    asked: list[str] = []
+
     class Adapter(HTTPAdapter):
         def send(self, request: Any, *positional: Any, **options: Any) -> requests.Response:
+            asked.append(request.url)
+            check_hops(asked)
             if offset:  # kept by a redirect, which drops credentials where it leaves the host
                 request.headers["Range"] = f"bytes={offset}-"
             if streaming:
@@ -152,6 +158,24 @@ def prepare_session(
 
     for scheme in ("https://", "http://"):
         session.mount(scheme, Adapter())
+
+
+def check_hops(urls: Iterable[str]) -> None:
+    """Raise NetworkError where a way of redirects leaves https for plain http.
+
+    What comes over plain http can be changed, and so can where the next hop leads. Only hosts
+    are named, for an address may be signed.
+    """
+    secure = ""
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme == "https":
+            secure = parts.hostname or ""
+        elif secure:
+            raise NetworkError(
+                f"{secure} redirects to plain http at {parts.hostname}, "
+                "which can be changed on its way"
+            )
 
 
 def _read_whole(response: requests.Response) -> None:

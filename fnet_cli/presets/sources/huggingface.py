@@ -16,6 +16,7 @@ from fnet_cli.presets.handles import Handle
 from fnet_cli.presets.sources.base import ByteStream, Listing, RemoteFile, TransientError
 from fnet_cli.presets.sources.http import (
     body_position,
+    check_hops,
     check_listed_file,
     check_status,
     not_understood,
@@ -99,6 +100,7 @@ class HuggingFaceSource:
                         timeout=self._settings.timeout,
                     )
                 )
+            check_hops(str(hop.url) for hop in (*response.history, response))
             check_status(response.status_code, response.headers, what, _LOGIN)
             yield response
 
@@ -135,7 +137,7 @@ def _errors(handle: Handle, what: str = "cannot reach the Hub") -> Iterator[None
         if isinstance(error, httpx2.LocalProtocolError):  # whose text quotes the header
             raise unsendable("the Hub") from error
         raise TransientError(f"{what}: {reason(error)}") from error
-    except UnicodeError as error:
+    except UnicodeEncodeError as error:
         raise unsendable("the Hub") from error
     except OSError as error:  # of the client's own files
         raise NetworkError(f"cannot read the credentials for the Hub: {error}") from error

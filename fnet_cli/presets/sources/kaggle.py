@@ -132,7 +132,8 @@ def _errors(handle: Handle, name: str = "") -> Iterator[None]:
         assert response is not None  # the client always passes it
         with response:
             check_status(response.status_code, response.headers, what, _LOGIN)
-        raise NetworkError(f"{handle}: Kaggle answers {error!s:.200}") from error
+        # An error under status 200. Its text stays out: it may quote a signed address.
+        raise NetworkError(f"{what}: Kaggle answers with an error", hint=_LOGIN) from error
     except requests.TooManyRedirects as error:
         raise NetworkError(f"{handle}: Kaggle redirects without end") from error
     except requests.RequestException as error:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-from fnet_cli.config import Settings
-from fnet_cli.constants import MAX_LISTED_FILES
+from fnet_cli.config import Settings, check_web_address
+from fnet_cli.constants import CONFIG_FILE, MAX_LISTED_FILES
 from fnet_cli.errors import NetworkError, PresetNotFoundError
 from fnet_cli.presets.handles import Handle
 from fnet_cli.presets.layouts import LAYOUTS
@@ -20,6 +22,7 @@ from fnet_cli.presets.sources.http import (
     reason,
     requests_stream,
 )
+from fnet_cli.presets.sources.patience import interruptible
 
 _CHUNK_BYTES = 4 * 1024 * 1024
 # What `list` asks a web server for.
@@ -44,7 +47,7 @@ class MirrorSource:
             found = (self._head(handle, name) for name in _KNOWN_NAMES)
             files = [file for file in found if file is not None]
         else:
-            files = _stored_files(handle)
+            files = _stored_files(handle, self._settings)
         if not files:
             raise PresetNotFoundError(
                 f"{handle}: holds no file of a preset",
@@ -67,12 +70,8 @@ class MirrorSource:
         """Ask for a file's bytes."""
         del listing
         if not _is_web(handle):
-            with _store_errors(handle):
-                filesystem, root = _filesystem(handle)
-                stream = filesystem.open_input_file(f"{root}/{file.name}")
-                stream.seek(offset)
-            with stream:
-                yield ByteStream(file, offset, "", lambda: _store_chunks(stream, handle))
+            with _stored(handle, self._settings, file, offset) as stored:
+                yield stored
             return
         with self._get(handle, "GET", file, offset) as response:
             check_status(
@@ -85,12 +84,12 @@ class MirrorSource:
         file = RemoteFile(name)
         with self._get(handle, "HEAD", file) as response:
             status = response.status_code
-            if status in (404, 410):
+            if _is_absent(status, name):
                 return None
             if status in (405, 501):  # a server without HEAD: look at the head of a GET
                 with self._get(handle, "GET", file) as whole:
                     status, response = whole.status_code, whole
-                    if status in (404, 410):
+                    if _is_absent(status, name):
                         return None
             check_status(status, response.headers, f"{handle}/{name}", _WEB_LOGIN)
             found = requests_stream(response, file, 0)
@@ -115,56 +114,104 @@ class MirrorSource:
             except requests.RequestException as error:
                 raise TransientError(f"cannot reach {handle}: {reason(error)}") from error
             with response:
-                if _is_plain(response.url) and not _is_plain(handle.location):
-                    raise NetworkError(
-                        f"{handle}: redirects to plain http, which can be changed on its way"
-                    )
                 yield response
 
 
-def _is_plain(url: str) -> bool:
-    return url.startswith("http://")
+def _is_absent(status: int, name: str) -> bool:
+    """Whether a web server says that it has no such file.
+
+    S3 answers 403 for what is not there to who may not list. A config.json must be there.
+    """
+    return status in (404, 410) or (status == 403 and name != CONFIG_FILE)
 
 
 def _is_web(handle: Handle) -> bool:
     return handle.location.startswith("http")
 
 
-def _filesystem(handle: Handle) -> tuple[Any, str]:
+def _filesystem(handle: Handle, settings: Settings) -> tuple[Any, str]:
     """Return Arrow's filesystem for an address, and the path in it."""
     from pyarrow import fs
 
     scheme, _, path = handle.location.partition("://")
-    if scheme == "file":
-        return fs.LocalFileSystem(), path
-    # From an address, and only so, Arrow finds a bucket's region and heeds AWS_ENDPOINT_URL.
-    filesystem, root = fs.FileSystem.from_uri(f"{scheme}://{quote(path)}")
-    return filesystem, root
+    if scheme == "s3":
+        return _s3_filesystem(path.partition("/")[0], settings), path
+    if scheme == "gs":
+        limit = math.ceil(settings.timeout * (settings.retries + 1))
+        return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=limit)), path
+    return fs.LocalFileSystem(), path
 
 
-def _stored_files(handle: Handle) -> list[RemoteFile]:
+def _s3_filesystem(bucket: str, settings: Settings) -> Any:
     from pyarrow import fs
 
+    region, place = settings.s3_region, {}
+    if settings.s3_endpoint:
+        check_web_address(settings.s3_endpoint, "AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL")
+        parts = urlsplit(settings.s3_endpoint)
+        address = parts.netloc.rpartition("@")[2] + parts.path.rstrip("/")
+        place = {"scheme": parts.scheme, "endpoint_override": address}
+    else:  # a bucket of Amazon's knows better than a default
+        region = fs.resolve_s3_region(bucket)
+    return fs.S3FileSystem(
+        region=region or None,
+        connect_timeout=settings.timeout,
+        request_timeout=settings.timeout,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=settings.retries + 1),
+        **place,
+    )
+
+
+def _stored_files(handle: Handle, settings: Settings) -> list[RemoteFile]:
+    from pyarrow import fs
+
+    def found() -> tuple[str, list[Any]]:
+        filesystem, root = _filesystem(handle, settings)
+        return root, filesystem.get_file_info(fs.FileSelector(root, recursive=True))
+
     with _store_errors(handle):
-        filesystem, root = _filesystem(handle)
-        found = filesystem.get_file_info(fs.FileSelector(root, recursive=True))
-        if len(found) > MAX_LISTED_FILES:
-            raise NetworkError(f"{handle}: holds more than {MAX_LISTED_FILES:,} files")
-        return [
-            RemoteFile(
-                info.path.removeprefix(root).lstrip("/"), size=info.size, tag=str(info.mtime_ns)
-            )
-            for info in found
-            if info.type is fs.FileType.File
-        ]
+        root, infos = interruptible(found)
+    if len(infos) > MAX_LISTED_FILES:
+        raise NetworkError(f"{handle}: holds more than {MAX_LISTED_FILES:,} files")
+    return [
+        RemoteFile(info.path.removeprefix(root).lstrip("/"), size=info.size, tag=str(info.mtime_ns))
+        for info in infos
+        if info.type is fs.FileType.File
+    ]
+
+
+@contextmanager
+def _stored(
+    handle: Handle, settings: Settings, file: RemoteFile, offset: int
+) -> Iterator[ByteStream]:
+    """Give a stored file's bytes; after an interrupt, the file is left to the call that waits."""
+
+    def opened() -> Any:
+        filesystem, root = _filesystem(handle, settings)
+        stream = filesystem.open_input_file(f"{root}/{file.name}")
+        stream.seek(offset)
+        return stream
+
+    with _store_errors(handle):
+        stream = interruptible(opened)
+    try:
+        yield ByteStream(file, offset, "", lambda: _store_chunks(stream, handle))
+    except Exception:
+        interruptible(stream.close)
+        raise
+    interruptible(stream.close)
 
 
 def _store_chunks(stream: Any, handle: Handle) -> Iterator[bytes]:
     try:
-        while chunk := stream.read(_CHUNK_BYTES):
+        while chunk := interruptible(lambda: stream.read(_CHUNK_BYTES)):
             yield chunk
     except OSError as error:
-        raise TransientError(f"{handle}: {_first_line(error)}") from error
+        what = f"{handle}: {_first_line(error)}"
+        if handle.location.startswith("file:"):
+            raise TransientError(what) from error
+        # Arrow's client has retried what may go away.
+        raise NetworkError(what, hint="try again: what has been fetched is kept") from error
 
 
 @contextmanager

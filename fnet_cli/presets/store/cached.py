@@ -86,7 +86,10 @@ def size_problem(path: Path | None, record: FileRecord) -> str:
     """Return what a file's size tells against its record, or an empty string."""
     if path is None:
         return f"{record.name} is missing"
-    size = path.stat().st_size
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:  # it has gone this moment
+        return f"{record.name} is missing"
     return "" if size == record.size else f"{record.name} has {size:,} bytes, not {record.size:,}"
 
 

@@ -19,7 +19,7 @@ from typing import Protocol
 from fnet_cli.config import Settings
 from fnet_cli.constants import CONFIG_FILE
 from fnet_cli.files import replacing
-from fnet_cli.presets.fingerprint import file_sha256
+from fnet_cli.presets.fingerprint import file_digest, file_sha256
 from fnet_cli.presets.handles import SourceName
 from fnet_cli.presets.sources.base import RemoteFile
 
@@ -50,6 +50,12 @@ class PresetCache(Protocol):
     def file(self, location: str, revision: str, name: str) -> Path | None:
         """Return the path of a file that the cache's client takes for complete."""
 
+    def claim(self, location: str) -> None:
+        """Note, before anything else is written to a home, whose it is."""
+
+    def reuse(self, location: str, revision: str, file: RemoteFile) -> bool:
+        """Put a file into its place that another revision has, by the hash that is stated."""
+
     def publish(self, location: str, revision: str, file: RemoteFile, temporary: Path) -> None:
         """Put a complete file into its place in one step."""
 
@@ -57,7 +63,7 @@ class PresetCache(Protocol):
         """Note, when all files are in place, that `requested` means `revision`."""
 
     def discard(self, location: str, revision: str) -> None:
-        """Remove a revision's files."""
+        """Remove a revision's files, the config first: without it, none is taken for whole."""
 
 
 class KaggleCache:
@@ -107,6 +113,13 @@ class KaggleCache:
         marked = self._marker(location, revision, name).is_file() or whole.is_file()
         return path if marked and path.is_file() else None
 
+    def claim(self, location: str) -> None:
+        """Do nothing: the place says whose it is."""
+
+    def reuse(self, location: str, revision: str, file: RemoteFile) -> bool:  # noqa: ARG002
+        """Find nothing: every version has files of its own."""
+        return False
+
     def publish(self, location: str, revision: str, file: RemoteFile, temporary: Path) -> None:
         """Move a file to its name and mark it."""
         path = self.directory(location, revision) / file.name
@@ -122,6 +135,7 @@ class KaggleCache:
     def discard(self, location: str, revision: str) -> None:
         """Remove the version and its markers, the markers first."""
         home = self.home(location)
+        (home / revision / CONFIG_FILE).unlink(missing_ok=True)
         (home / f"{revision}.complete").unlink(missing_ok=True)
         for path in (home / ".complete" / revision, home / revision):
             if path.is_dir():
@@ -169,7 +183,7 @@ class HuggingFaceCache:
         return commit if _COMMIT.fullmatch(commit) else None
 
     def file(self, location: str, revision: str, name: str) -> Path | None:
-        """Return a file of the snapshot; a link must lead to one of the repository's blobs."""
+        """Return a file of the snapshot; a link must stay in the cache, where the blobs are."""
         path = self.directory(location, revision) / name
         if not path.is_file():
             return None
@@ -177,15 +191,30 @@ class HuggingFaceCache:
             return None
         return path
 
+    def claim(self, location: str) -> None:
+        """Do nothing: the place says whose it is."""
+
+    def reuse(self, location: str, revision: str, file: RemoteFile) -> bool:
+        """Link the blob that the hash names, if it is here and whole."""
+        kind = "sha256" if file.sha256 else "git_sha1"
+        name = file.sha256 or file.git_sha1
+        blob = self.home(location) / "blobs" / (name or "")
+        if not name or not blob.is_file() or file_digest(blob, kind) != name:
+            return False
+        self._link(blob, self.directory(location, revision) / file.name)
+        return True
+
     def publish(self, location: str, revision: str, file: RemoteFile, temporary: Path) -> None:
         """Move a file to its blob, which its hash names, and link it into the snapshot."""
         # Servers that only resemble the Hub may state no hash; the client follows any link.
         name = file.sha256 or file.git_sha1 or file_sha256(temporary)
         blob = self.home(location) / "blobs" / name
-        link = self.directory(location, revision) / file.name
         blob.parent.mkdir(parents=True, exist_ok=True)
-        link.parent.mkdir(parents=True, exist_ok=True)
         temporary.replace(blob)
+        self._link(blob, self.directory(location, revision) / file.name)
+
+    def _link(self, blob: Path, link: Path) -> None:
+        link.parent.mkdir(parents=True, exist_ok=True)
         if link.is_file() and link.samefile(blob):
             return
         new = link.with_name(f".{link.name}.{secrets.token_hex(6)}.link")
@@ -215,6 +244,7 @@ class HuggingFaceCache:
         """
         home, snapshot = self.home(location), self.directory(location, revision)
         blobs = _blobs_of(snapshot)
+        (snapshot / CONFIG_FILE).unlink(missing_ok=True)
         for path in (snapshot, home / ".no_exist" / revision):
             if path.is_dir():
                 shutil.rmtree(path)
@@ -224,7 +254,8 @@ class HuggingFaceCache:
         for ref in (home / "refs").rglob("*"):
             if ref.is_file() and ref.read_bytes().strip() == revision.encode():
                 ref.unlink()
-        for name in ("snapshots", "blobs", "refs", ".no_exist"):
+        (home / "trees" / f"{revision}.json").unlink(missing_ok=True)
+        for name in ("snapshots", "blobs", "refs", ".no_exist", "trees"):
             with suppress(OSError):  # not there, or not empty
                 (home / name).rmdir()
 
@@ -276,6 +307,18 @@ class OwnCache:
         path = self.directory(location, revision) / name
         return path if path.is_file() and not path.is_symlink() else None
 
+    def claim(self, location: str) -> None:
+        """Note the address, by which interrupted pulls are found, too."""
+        path = self.home(location) / OWN_DIRECTORY / "address"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            with replacing(path) as temporary:
+                temporary.write_text(location, encoding="utf-8")
+
+    def reuse(self, location: str, revision: str, file: RemoteFile) -> bool:  # noqa: ARG002
+        """Find nothing: every revision has files of its own."""
+        return False
+
     def publish(self, location: str, revision: str, file: RemoteFile, temporary: Path) -> None:
         """Move a file to its name."""
         path = self.directory(location, revision) / file.name
@@ -283,17 +326,17 @@ class OwnCache:
         temporary.replace(path)
 
     def settle(self, location: str, revision: str, requested: str | None) -> None:  # noqa: ARG002
-        """Note the address, and which revision is the newest."""
-        own = self.home(location) / OWN_DIRECTORY
-        own.mkdir(parents=True, exist_ok=True)
-        for path, text in ((own / "address", location), (self._latest(location), revision)):
-            with replacing(path) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+        """Note which revision is the newest."""
+        self.claim(location)
+        with replacing(self._latest(location)) as temporary:
+            temporary.write_text(revision, encoding="utf-8")
 
     def discard(self, location: str, revision: str) -> None:
         """Remove a revision."""
-        if self.directory(location, revision).is_dir():
-            shutil.rmtree(self.directory(location, revision))
+        directory = self.directory(location, revision)
+        (directory / CONFIG_FILE).unlink(missing_ok=True)
+        if directory.is_dir():
+            shutil.rmtree(directory)
 
     def _latest(self, location: str) -> Path:
         return self.home(location) / OWN_DIRECTORY / "latest"

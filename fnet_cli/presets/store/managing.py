@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fnet_cli.config import Settings
 from fnet_cli.constants import LOCK_LEASE_SECONDS
-from fnet_cli.errors import OutputError, PresetNotFoundError, UsageError
-from fnet_cli.presets.fingerprint import file_digest
+from fnet_cli.errors import (
+    IntegrityError,
+    OutputError,
+    PresetError,
+    PresetNotFoundError,
+    UsageError,
+)
 from fnet_cli.presets.handles import Handle, SourceName, parse_handle
-from fnet_cli.presets.pulling.partial import is_abandoned, partial_files
+from fnet_cli.presets.pulling.partial import is_abandoned, partial_files, size_of
 from fnet_cli.presets.registry import BUILTIN_PRESETS
 from fnet_cli.presets.sources import SOURCES
-from fnet_cli.presets.store.cached import CachedPreset, all_cached
+from fnet_cli.presets.store.cached import CachedPreset, all_cached, find_cached
 from fnet_cli.presets.store.caches import OWN_DIRECTORY, cache_of
 from fnet_cli.presets.store.manifest import Manifest
-from fnet_cli.presets.store.recording import adopt, problems
-
-_BLOB_HASHES = {40: "git_sha1", 64: "sha256"}
-_HEX = re.compile(r"[0-9a-f]+")
+from fnet_cli.presets.store.recording import adopt, misnamed_blobs, problems
 
 
 def find_revisions(name: str, settings: Settings) -> list[CachedPreset]:
@@ -77,7 +78,7 @@ def revision_name(handle: Handle) -> str:
 
 def disk_size(directory: Path) -> int:
     """Return the bytes of all files under a directory, those that links lead to included."""
-    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+    return sum(size_of(path) for path in directory.rglob("*") if path.is_file())
 
 
 @dataclass(frozen=True)
@@ -99,21 +100,10 @@ def verify(preset: CachedPreset) -> Verification:
     manifest = preset.manifest
     if manifest is not None:
         return Verification(preset, manifest, problems(preset, manifest))
-    bad = list(_misnamed_blobs(preset))
+    bad = misnamed_blobs(preset)
     if bad:
         return Verification(preset, None, bad)
     return Verification(preset, adopt(preset), [], adopted=True)
-
-
-def _misnamed_blobs(preset: CachedPreset) -> Iterator[str]:
-    """Yield a line for each file of a snapshot whose blob is not what its name says."""
-    for link in sorted(preset.directory.rglob("*")):
-        blob = link.resolve()
-        kind = _BLOB_HASHES.get(len(blob.name))
-        hashed = link.is_symlink() and kind and _HEX.fullmatch(blob.name) and blob.is_file()
-        if hashed and kind and file_digest(blob, kind) != blob.name:
-            name = link.relative_to(preset.directory).as_posix()
-            yield f"{name} has changed: it is not the blob that it is named after"
 
 
 def remove(preset: CachedPreset) -> None:
@@ -125,7 +115,6 @@ def remove(preset: CachedPreset) -> None:
     try:
         own.mkdir(exist_ok=True)
         with lease.acquire(timeout=0):
-            # The manifest first: what is half removed must not be taken for whole.
             preset.manifest_path.unlink(missing_ok=True)
             preset.cache.discard(preset.handle.location, preset.revision)
     except Timeout as error:
@@ -140,9 +129,10 @@ def remove(preset: CachedPreset) -> None:
 def _tidy(preset: CachedPreset) -> None:
     """Remove directories that a removal has left empty, up to the cache's own."""
     own = preset.home / OWN_DIRECTORY
-    for name in ("address", "latest"):
-        if not preset.cache.revisions(preset.handle.location):
-            (own / name).unlink(missing_ok=True)
+    if not preset.cache.revisions(preset.handle.location):
+        (own / "latest").unlink(missing_ok=True)
+        if not partial_files(preset.home):  # which are found by the address
+            (own / "address").unlink(missing_ok=True)
     for path in (own / "partial", own, preset.home / ".complete", preset.home):
         try:
             path.rmdir()
@@ -179,13 +169,13 @@ def leftovers(settings: Settings) -> list[Leftover]:
     another program has fetched.
     """
     found = [
-        Leftover(str(handle), "partial download", path.stat().st_size, path)
+        Leftover(str(handle), "partial download", size_of(path), path)
         for handle, paths in unfinished(settings)
         for path in paths
         if is_abandoned(path)
     ]
     for preset in all_cached(settings):
-        if _is_superseded(preset):
+        if _is_superseded(preset, settings):
             name, size = revision_name(preset.handle), disk_size(preset.directory)
             found.append(Leftover(name, "superseded revision", size, preset.directory, preset))
     return found
@@ -200,12 +190,16 @@ def unfinished(settings: Settings) -> Iterator[tuple[Handle, list[Path]]]:
                 yield Handle(source, location), paths
 
 
-def _is_superseded(preset: CachedPreset) -> bool:
-    manifest = preset.manifest
-    if manifest is None:
-        return False
+def _is_superseded(preset: CachedPreset, settings: Settings) -> bool:
+    """Whether what this revision was asked for as means another one now, and that is whole."""
     handle = preset.handle
-    asked = replace(handle, revision=manifest.requested or None)
-    newest = preset.cache.meant(handle.location, asked.revision)
     known = any(builtin.kaggle_handle == str(handle) for builtin in BUILTIN_PRESETS.values())
-    return not asked.exact and newest != preset.revision and not known
+    try:
+        manifest = preset.manifest
+        if manifest is None or known:
+            return False
+        asked = replace(handle, revision=manifest.requested or None)
+        newest = None if asked.exact else find_cached(asked, settings)
+    except (PresetError, IntegrityError):  # what is damaged replaces nothing
+        return False
+    return newest is not None and newest.revision != preset.revision

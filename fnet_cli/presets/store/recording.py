@@ -6,7 +6,6 @@ import errno
 import re
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from fnet_cli.backbone.parameters import parameter_count
 from fnet_cli.constants import CONFIG_FILE, __version__
@@ -15,6 +14,7 @@ from fnet_cli.presets.fingerprint import file_digest, file_sha256
 from fnet_cli.presets.layouts import layout_of
 from fnet_cli.presets.store.cached import CachedPreset, size_problem
 from fnet_cli.presets.store.manifest import FileRecord, Manifest, write_manifest
+from fnet_cli.tokenizer.special import read_special_ids
 
 # What huggingface_hub names its blobs by, by the length of the name.
 _BLOB_HASHES = {40: "git_sha1", 64: "sha256"}
@@ -37,6 +37,9 @@ def record_preset(
     path = preset.directory / CONFIG_FILE
     layout, document = layout_of(path)
     config, dtype = layout.read_config(path, document)
+    vocabulary = preset.file(layout.vocabulary_file)
+    if vocabulary is not None:
+        read_special_ids(vocabulary)
     with layout.open_weights(preset.directory, config, allow_pickle=allow_pickle):
         layout.check_companions(preset.directory)  # opening has checked the weights' headers
     manifest = Manifest(
@@ -81,17 +84,23 @@ def adopt(preset: CachedPreset, *, allow_pickle: bool = False) -> Manifest:
     names |= {
         name for name in layout.files.all if preset.file(name) and name != layout.files.pickle
     }
-    for name in names:
-        _check_blob(preset.directory / name)
+    bad = misnamed_blobs(preset)
+    if bad:
+        raise PresetError(f"{preset.directory}: {bad[0]}")
     files = [record(preset, name) for name in names]
     return record_preset(preset, files, allow_pickle=allow_pickle)
 
 
-def _check_blob(path: Path) -> None:
-    blob = path.resolve()
-    kind = _BLOB_HASHES.get(len(blob.name)) if path.is_symlink() else None
-    if kind and _HEX.fullmatch(blob.name) and file_digest(blob, kind) != blob.name:
-        raise PresetError(f"{path} has changed: it is not the blob that it is named after")
+def misnamed_blobs(preset: CachedPreset) -> list[str]:
+    """Return a line for each file of a snapshot whose blob is not what its name says."""
+    found = []
+    for link in sorted(preset.directory.rglob("*")):
+        blob = link.resolve()
+        kind = _BLOB_HASHES.get(len(blob.name)) if link.is_symlink() and blob.is_file() else None
+        if kind and _HEX.fullmatch(blob.name) and file_digest(blob, kind) != blob.name:
+            name = link.relative_to(preset.directory).as_posix()
+            found.append(f"{name} has changed: it is not the blob that it is named after")
+    return found
 
 
 def record(preset: CachedPreset, name: str) -> FileRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -9,6 +10,10 @@ from scene import BOTH, ON_HUB, ON_KAGGLE, refusal
 from terminals import COLUMNS, CTRL_C, CTRL_D, on_terminal
 
 EACH = 25
+SIZES = {
+    "vocab_size": 99, "num_hidden_layers": 1, "hidden_size": 8, "intermediate_size": 16,
+    "hidden_dropout_prob": 0.1, "max_position_embeddings": 16, "type_vocab_size": 4,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -62,9 +67,51 @@ def test_nothing_is_removed_where_one_name_is_wrong(pulled):
 
 
 def test_verify_wants_names_or_all(pulled):
-    for arguments in [(), ("--all", ON_HUB)]:
+    for arguments, error, hint in [
+        ((), "name the presets to verify", "for all that are here: fnet presets verify --all"),
+        (("--all", ON_HUB), "--all and names contradict each other", "leave one of them out"),
+    ]:
         ran = pulled.fnet("presets", "verify", *arguments)
-        assert (ran.returncode, "--all" in refusal(ran)[0]) == (2, True)
+        assert (ran.returncode, refusal(ran)) == (2, (error, hint))
+
+
+def test_verify_of_what_is_bundled_says_how_to_have_it_anew(pulled):
+    ran = pulled.fnet("presets", "verify", "f_net_mini_en")
+    assert (ran.returncode, "pip install --force-reinstall" in refusal(ran)[1]) == (2, True)
+
+
+def test_an_empty_name_is_a_wrong_command_line(pulled):
+    before = pulled.traces()
+    for command in ("pull", "path", "inspect", "verify", "use", "remove --yes", "export -o x.tar"):
+        ran = pulled.fnet("presets", *command.split(), "")
+        assert (ran.returncode, refusal(ran)[0]) == (2, "the name of a preset is empty")
+    assert pulled.traces() == before
+
+
+def test_verify_tells_a_pickle_that_nobody_allowed_and_finds_no_damage(pulled):
+    path = pulled.root / "huggingface/hub/models--owner--pt/snapshots" / ("a" * 40)
+    path.mkdir(parents=True)
+    (path / "config.json").write_text(json.dumps({"model_type": "fnet", **SIZES}))
+    (path / "pytorch_model.bin").write_bytes(b"whatever")
+    ran = pulled.fnet("presets", "verify", "--all", "--json")
+    states = {row["preset"]: row["state"] for row in json.loads(ran.stdout)}
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert states == {ON_KAGGLE: "ok", ON_HUB: "ok", "hf://owner/pt": "refused"}
+    ran = pulled.fnet("presets", "verify", "hf://owner/pt")
+    assert (ran.returncode, "--allow-pickle" in ran.stderr) == (4, True)
+
+
+def test_a_list_on_80_columns_folds_no_handle(pulled):
+    seen = on_terminal(pulled, "presets", "list")
+    assert any(ON_KAGGLE in line for line in seen.screen)
+    assert any(ON_HUB in line for line in seen.screen)
+    assert max(map(len, seen.drawn)) <= COLUMNS
+
+
+def test_what_would_be_removed_is_a_table_on_a_terminal(pulled):
+    seen = on_terminal(pulled, "presets", "remove", ON_KAGGLE, "--dry-run")
+    text = "\n".join(seen.screen)
+    assert (seen.code, f"{ON_KAGGLE}/1" in text, "to remove" in text) == (0, True, True)
 
 
 def test_tables_fit_a_terminal(pulled):

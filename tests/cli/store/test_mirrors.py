@@ -132,12 +132,13 @@ def test_a_mirror_that_changes_is_another_revision(scene, presets, web):
     assert contents_of(scene.directory(web.address)) == contents_of(presets["newer"])
     revisions = [row["revision"] for row in scene.listed()]
     assert len(set(revisions)) == 2
-    lines = scene.ok("presets", "remove", web.address, "--dry-run").splitlines()
-    assert sorted(line.split("\t")[0] for line in lines) == sorted(
+    rows = json.loads(scene.ok("presets", "remove", web.address, "--dry-run", "--json"))
+    assert sorted(row["preset"] for row in rows) == sorted(
         f"{web.address} ({revision})" for revision in revisions
     )
-    dry = scene.ok("presets", "prune", "--dry-run")
-    assert dry.startswith(f"superseded revision of {web.address} (")
+    (dry,) = json.loads(scene.ok("presets", "prune", "--dry-run", "--json"))
+    assert dry["kind"] == "superseded revision"
+    assert dry["preset"].startswith(f"{web.address} (")
     scene.ok("presets", "prune", "--yes")
     assert contents_of(scene.directory(web.address)) == contents_of(presets["newer"])
     scene.ok("presets", "remove", web.address, "--yes")

@@ -62,7 +62,7 @@ def test_commands_that_look_after_the_caches_need_no_network(alone, way):
 
 def test_a_pull_of_an_exact_revision_that_is_here_needs_no_network(alone):
     for handle in BOTH:
-        name = alone.ok("presets", "remove", handle, "--dry-run").split("\t")[0]
+        name = json.loads(alone.ok("presets", "remove", handle, "--dry-run", "--json"))[0]["preset"]
         assert "is here, and whole" in alone.pull(name, "--offline")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 import pytest
@@ -27,7 +28,8 @@ def test_a_partial_file_stays_while_its_process_lives_and_goes_after_its_death(s
         process.send_signal(signal.SIGKILL)
         process.wait()
     size = partial.stat().st_size
-    assert scene.ok("presets", "prune", "--dry-run") == f"partial download of {handle}\t{size}\n"
+    dry = scene.ok("presets", "prune", "--dry-run")
+    assert dry == f"preset\tkind\tbytes\n{handle}\tpartial download\t{size}\n"
     assert partial.exists()
     ran = scene.fnet("presets", "prune", "--yes")
     assert (ran.returncode, ran.stdout) == (0, "")
@@ -41,8 +43,10 @@ def test_a_commit_that_was_replaced_goes_and_one_asked_for_by_commit_stays(pulle
     old = repo.refs["main"]
     new = repo.commit(files_under(presets["newer"]))
     pulled.pull(ON_HUB)
-    dry = pulled.ok("presets", "prune", "--dry-run")
-    assert dry.startswith(f"superseded revision of {ON_HUB}@{old}\t")
+    dry = json.loads(pulled.ok("presets", "prune", "--dry-run", "--json"))
+    assert [(row["preset"], row["kind"]) for row in dry] == [
+        (f"{ON_HUB}@{old}", "superseded revision")
+    ]
     assert len(pulled.listed()) == 3
     pulled.ok("presets", "prune", "--yes")
     left = {row["revision"] for row in pulled.listed()}
@@ -58,7 +62,9 @@ def test_a_version_that_a_newer_one_replaced_goes(pulled, presets):
     pulled.pull(ON_KAGGLE)
     ran = pulled.fnet("presets", "prune")
     assert (ran.returncode, "add --yes" in ran.stderr) == (2, True)
-    pulled.ok("presets", "prune", "--yes")
+    dry = json.loads(pulled.ok("presets", "prune", "--dry-run", "--json"))
+    assert json.loads(pulled.ok("presets", "prune", "--yes", "--json")) == dry
+    assert json.loads(pulled.ok("presets", "prune", "--yes", "--json")) == []
     assert [row["revision"] for row in pulled.listed() if row["name"] == ON_KAGGLE] == ["2"]
 
 

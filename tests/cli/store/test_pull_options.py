@@ -121,6 +121,13 @@ def test_names_that_nothing_can_be_pulled_for(scene, presets):
         assert (ran.returncode, hint in refusal(ran)[1]) == (code, True), ran.stderr
 
 
+def test_json_has_what_was_pulled_before_one_failed(scene):
+    ran = scene.fnet("presets", "pull", ON_KAGGLE, "hf://owner/none", ON_HUB, "--json", "--quiet")
+    assert (ran.returncode, ran.stderr.count("fnet: error: ")) == (4, 1)
+    assert [record["handle"] for record in json.loads(ran.stdout)] == [ON_KAGGLE]
+    assert scene.fnet("presets", "path", ON_HUB).returncode == 4
+
+
 # --- Lock files ---------------------------------------------------------------------------------
 
 
@@ -137,6 +144,14 @@ def test_a_lock_file_names_revisions_and_hashes(locked):
     for entry in entries:
         assert entry["revision"] == locked.directory(entry["handle"]).name
         assert [len(file["sha256"]) for file in entry["files"]] == [64] * 4
+
+
+def test_a_lock_file_that_could_not_be_written_is_refused_before_anything_is_fetched(scene):
+    for arguments, code in [(("none/lock.json",), 7), ((".",), 7), (("x.json", "--dry-run"), 2)]:
+        ran = scene.fnet("presets", "pull", ON_KAGGLE, "--lock", *arguments)
+        refusal(ran)
+        assert (ran.returncode, scene.traces()) == (code, [])
+    assert scene.fetched(ON_KAGGLE) == []
 
 
 def test_what_was_locked_is_pulled_although_there_is_a_newer_one(locked, presets):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from fakes import faults
 from pulls import WEIGHTS, Hub
@@ -36,3 +38,14 @@ def test_an_unknown_handle_is_answered_with_the_nearest_known_one(hub: Hub):
     with pytest.raises(PresetNotFoundError) as caught:
         hub.pull(parse_handle(f"{hub.handle}x"))
     assert f"did you mean {hub.handle}" in caught.value.hint
+
+
+def test_a_file_that_could_be_cut_unseen_is_refused(hub: Hub, monkeypatch):
+    def bare(self, stream):
+        facts = transfer.RemoteFile(stream.file.name)
+        return take(self, replace(stream, file=facts, is_framed=False))
+
+    take = transfer.Transfer._take_facts
+    monkeypatch.setattr(transfer.Transfer, "_take_facts", bare)
+    with pytest.raises(NetworkError, match="states neither size nor hash"):
+        hub.pull()

@@ -155,7 +155,7 @@ def test_a_pickle_of_the_plain_clients_is_not_adopted_unasked(pickled: Hub):
     with pytest.raises(UnsafePresetError):
         pickled.pull()
     pickled.settings = replace(pickled.settings, offline=True)
-    with pytest.raises(NetworkError):
+    with pytest.raises(UnsafePresetError):
         pickled.pull()
     preset = CachedPreset(pickled.exact, pickled.cache)
     with pytest.raises(UnsafePresetError):
