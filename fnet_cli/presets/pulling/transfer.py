@@ -135,7 +135,9 @@ class Transfer:
                     self._take(stream)
         except RangeError:
             self._drop()
-            raise
+            if not offset:
+                raise
+            self._attempt()  # the whole file, which is no further try
         except TransientError as error:
             if self._where in str(error):
                 raise

@@ -49,3 +49,13 @@ def test_a_file_that_could_be_cut_unseen_is_refused(hub: Hub, monkeypatch):
     monkeypatch.setattr(transfer.Transfer, "_take_facts", bare)
     with pytest.raises(NetworkError, match="states neither size nor hash"):
         hub.pull()
+
+
+def test_a_range_that_is_refused_costs_no_try(hub: Hub):
+    hub.settings = replace(hub.settings, retries=0)
+    hub.server.faults.append(faults.cut(at=3000, match=WEIGHTS, times=1))
+    with pytest.raises(NetworkError):
+        hub.pull()
+    hub.server.faults.append(faults.status(416, match=WEIGHTS, times=1))
+    hub.check(hub.pull())
+    assert not hub.server.faults
