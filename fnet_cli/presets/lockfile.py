@@ -10,7 +10,7 @@ from pathlib import Path
 from fnet_cli.errors import OutputError, PresetError
 from fnet_cli.files import replacing
 from fnet_cli.presets.handles import Handle
-from fnet_cli.presets.layouts.keras_config import read_json_object
+from fnet_cli.presets.json_file import read_json_object
 from fnet_cli.presets.store.manifest import Manifest, from_dict
 
 _FORMAT = 1

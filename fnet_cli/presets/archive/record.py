@@ -12,7 +12,7 @@ from typing import Any
 from fnet_cli.constants import CONFIG_FILE, MAX_PARAMETERS, MAX_SHARDS
 from fnet_cli.errors import IntegrityError, PresetError, UnsafePresetError, UsageError
 from fnet_cli.presets.handles import Handle, SourceName, parse_handle, with_revision
-from fnet_cli.presets.layouts.keras_config import read_json_object
+from fnet_cli.presets.json_file import read_json_object
 from fnet_cli.presets.pulling.limits import largest
 from fnet_cli.presets.store.manifest import FileRecord, Manifest, from_dict
 

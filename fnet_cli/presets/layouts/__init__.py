@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from fnet_cli.presets.json_file import read_json_object
 from fnet_cli.presets.layouts.base import Layout
 from fnet_cli.presets.layouts.keras import KerasLayout
-from fnet_cli.presets.layouts.keras_config import read_json_object
 from fnet_cli.presets.layouts.transformers import TransformersLayout
 
 # The first that claims a config reads it.

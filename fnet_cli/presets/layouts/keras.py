@@ -18,6 +18,7 @@ from fnet_cli.constants import (
     VOCABULARY_FILE,
     WEIGHTS_FILE,
 )
+from fnet_cli.presets.json_file import read_json_object
 from fnet_cli.presets.layouts import keras_config
 from fnet_cli.presets.layouts.base import PresetContent
 from fnet_cli.presets.layouts.naming import FileNames, weight_files
@@ -80,7 +81,7 @@ class KerasLayout:
             (PREPROCESSOR_CONFIG_FILE, keras_config.check_preprocessor),
         ):
             if (directory / name).exists():
-                check(directory / name, keras_config.read_json_object(directory / name))
+                check(directory / name, read_json_object(directory / name))
 
     def weight_files(self, directory: Path, *, allow_pickle: bool = False) -> list[Path]:
         """List the weight files."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fnet_cli.constants import MAX_SHARDS
 from fnet_cli.errors import PresetError, UnsafePresetError
-from fnet_cli.presets.layouts.keras_config import read_json_object
+from fnet_cli.presets.json_file import read_json_object
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from fnet_cli.constants import (
     MAX_WEIGHT_OVERHEAD_BYTES,
 )
 from fnet_cli.errors import PresetError
-from fnet_cli.presets.layouts.keras_config import read_json_object
+from fnet_cli.presets.json_file import read_json_object
 
 _WEIGHTS = (".h5", ".safetensors", ".bin")
 _VOCABULARIES = (".spm", ".model")

@@ -12,7 +12,7 @@ from typing import Any
 from fnet_cli.errors import PresetError, UnsafePresetError, UsageError
 from fnet_cli.files import replacing
 from fnet_cli.presets.handles import Handle, parse_handle
-from fnet_cli.presets.layouts.keras_config import read_json_object
+from fnet_cli.presets.json_file import read_json_object
 
 FORMAT = 1
 _SHA256 = re.compile(r"[0-9a-f]{64}")
