@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +48,25 @@ def replacing(path: Path) -> Iterator[Path]:
         replacement.publish()
     finally:
         replacement.discard()
+
+
+@contextmanager
+def new_directory(path: Path) -> Iterator[Path]:
+    """Give a temporary directory that becomes `path` where the body ends without an error.
+
+    Its files are on the disk first, then the name is. Raises OSError, also where `path` exists
+    and is not empty.
+    """
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        yield temporary
+        for inner in temporary.rglob("*"):
+            _sync(inner)
+        temporary.chmod(0o777 & ~_umask())  # mkdtemp's 0700 is for secrets
+        temporary.rename(path)
+        _sync(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

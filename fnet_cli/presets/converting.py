@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 
 from fnet_cli.errors import OutputError, PresetError, UsageError
+from fnet_cli.files import new_directory
 from fnet_cli.presets.layouts import LAYOUTS
 from fnet_cli.presets.layouts.base import PresetContent
 from fnet_cli.presets.resolving import LocalPreset
@@ -28,17 +27,10 @@ def convert_preset(preset: LocalPreset, destination: Path, to: str) -> None:
         raise OutputError(f"{destination} exists", hint="name a new directory")
     content = _read(preset)
     try:
-        temporary = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}."))
-    except OSError as error:
-        raise OutputError(f"{destination.parent}: {error.strerror or error}") from error
-    try:
-        layout.write(temporary, content)
-        temporary.chmod(0o755)  # mkdtemp's 0700 is for secrets
-        temporary.rename(destination)
+        with new_directory(destination) as temporary:
+            layout.write(temporary, content)
     except OSError as error:
         raise OutputError(f"{destination}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _read(preset: LocalPreset) -> PresetContent:

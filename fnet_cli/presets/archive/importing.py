@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fnet_cli.config import Settings
 from fnet_cli.errors import OutputError, PresetError, UsageError
+from fnet_cli.files import new_directory
 from fnet_cli.presets.archive.reading import Archive, check_loads, compare, read_archive, unpack
 from fnet_cli.presets.archive.record import in_order
 from fnet_cli.presets.fingerprint import file_digest, file_sha256
@@ -60,15 +61,9 @@ def _to_directory(archive: Archive, directory: Path) -> None:
         raise OutputError(f"{directory} exists", hint="name a new directory")
     if not directory.parent.is_dir():
         raise OutputError(f"there is no directory {directory.parent}", hint="create it first")
-    with _disk_errors(archive, directory.parent):
-        temporary = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
-        try:
-            _unpack(archive, {name: temporary / name for name in archive.manifest.by_name})
-            check_loads(archive, temporary)
-            temporary.chmod(0o755)  # mkdtemp's 0700 is for secrets
-            temporary.rename(directory)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    with _disk_errors(archive, directory.parent), new_directory(directory) as temporary:
+        _unpack(archive, {name: temporary / name for name in archive.manifest.by_name})
+        check_loads(archive, temporary)
 
 
 def _to_cache(archive: Archive, preset: CachedPreset, *, force: bool) -> None:
