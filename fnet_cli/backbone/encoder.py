@@ -7,7 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from fnet_cli.backbone.mixing import fourier_mixing
+from fnet_cli.backbone import mixing
+from fnet_cli.backbone.normalization import AddNormalization, normalization_dtype
 
 Tensor = Any
 
@@ -16,15 +17,6 @@ Tensor = Any
 def gelu_approximate(x: Tensor) -> Tensor:
     """GELU in its tanh form, the activation that FNet checkpoints were trained with."""
     return keras.activations.gelu(x, approximate=True)
-
-
-def normalization_dtype(policy: Any) -> Any:
-    """Return the dtype policy of a LayerNormalization inside a layer of `policy`.
-
-    Float32 wherever the layer computes in half precision: the unnormalised Fourier sums that it
-    must bring back into range do not fit float16, and lose seven bits in bfloat16.
-    """
-    return "float32" if policy.compute_dtype in ("float16", "bfloat16") else policy
 
 
 @keras.saving.register_keras_serializable(package="fnet_cli")
@@ -83,10 +75,11 @@ class FNetEncoder(keras.layers.Layer):
         self._output_dense.build((*input_shape[:-1], self.intermediate_dim))
         self.built = True
 
-    def _norm(self, name: str) -> keras.layers.Layer:
-        return keras.layers.LayerNormalization(
+    def _norm(self, name: str) -> AddNormalization:
+        return AddNormalization(
             epsilon=self.layer_norm_epsilon,
             dtype=normalization_dtype(self.dtype_policy),
+            output_dtype=self.compute_dtype,
             name=name,
         )
 
@@ -106,11 +99,18 @@ class FNetEncoder(keras.layers.Layer):
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Encode `inputs` (B, S, H); dropout acts only where `training` is true."""
-        mixed = fourier_mixing(inputs)  # (B, S, H), float32 at least
-        x = self._mixing_layer_norm(ops.cast(inputs, mixed.dtype) + mixed)
+        parts, assemble = mixing.transformed(inputs)
+        return self._transform(self._mixing_layer_norm.after(assemble, inputs, parts), training)
+
+    def first_position(self, inputs: Tensor) -> Tensor:
+        """Return `self(inputs)[:, 0]`, (B, H), computing no other position; without dropout."""
+        mixed = mixing.first_position(inputs)
+        return self._transform(self._mixing_layer_norm((inputs[:, 0], mixed)), training=False)
+
+    def _transform(self, x: Tensor, training: bool | None) -> Tensor:
+        """Apply the second half of the layer to x, (B, S, H) or (B, H)."""
         outer = self._output_dropout(self._feed_forward(x), training=training)
-        x = self._output_layer_norm(x + ops.cast(outer, x.dtype))
-        return ops.cast(x, self.compute_dtype)
+        return self._output_layer_norm((x, outer))
 
     def _feed_forward(self, x: Tensor) -> Tensor:
         # As (B * S, H): only for two-dimensional products does TensorFlow fuse bias and

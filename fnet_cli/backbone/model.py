@@ -10,7 +10,8 @@ import keras
 
 from fnet_cli.backbone.config import BackboneConfig
 from fnet_cli.backbone.embeddings import PositionEmbedding, check_length
-from fnet_cli.backbone.encoder import FNetEncoder, gelu_approximate, normalization_dtype
+from fnet_cli.backbone.encoder import FNetEncoder, gelu_approximate
+from fnet_cli.backbone.normalization import AddNormalization, normalization_dtype
 
 # Source: the original FNet code and checkpoints.
 LAYER_NORM_EPSILON = 1e-12
@@ -139,6 +140,17 @@ class FNetBackbone(keras.Model):
         """The token embedding layer; `token_embedding(x, reverse=True)` projects back to ids."""
         return self.get_layer("token_embedding")
 
+    def first_position(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Return what the first position alone tells, without computing the last layer's others.
+
+        `inputs` as in a call; {"cls_output": (B, H), "pooled_output": (B, H)}, where the first
+        is `sequence_output[:, 0]` of a call.
+        """
+        last = self.get_layer(f"f_net_layer_{self.num_layers - 1}")
+        before = keras.Model(self.inputs, last.input)
+        first = last.first_position(before(inputs, training=False))
+        return {"cls_output": first, "pooled_output": self.get_layer("pooled_dense")(first)}
+
     @property
     def backbone_config(self) -> BackboneConfig:
         """The model's sizes as a plain value."""
@@ -228,10 +240,12 @@ def _embed(inputs: dict[str, Any], config: BackboneConfig, policy: Any) -> Any:
         dtype=policy,
         name="segment_embedding",
     )(inputs["segment_ids"])
-    x = keras.layers.Add(dtype=policy, name="embeddings_add")((tokens, positions, segments))
-    x = keras.layers.LayerNormalization(
-        epsilon=LAYER_NORM_EPSILON, dtype=normalization_dtype(policy), name="embeddings_layer_norm"
-    )(x)
+    x = AddNormalization(
+        epsilon=LAYER_NORM_EPSILON,
+        dtype=normalization_dtype(policy),
+        output_dtype=policy.compute_dtype,
+        name="embeddings_layer_norm",
+    )((tokens, positions, segments))
     x = keras.layers.Dense(
         config.hidden_dim,
         kernel_initializer=_normal(),

@@ -1,0 +1,40 @@
+"""Elementwise work in one kernel, where a backend would otherwise run it step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import keras
+
+
+def fused(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return `function(*arguments)`, compiled into one kernel where that is worth it.
+
+    That is in a TensorFlow graph of fixed shapes: there every operation passes over memory of its
+    own, and XLA makes one pass of them all. (A whole model through XLA is slower on a CPU, for its
+    matrix products are.) JAX compiles everything anyway, and torch has kernels of its own. In a
+    graph with open shapes XLA would compile anew for each.
+
+    `arguments` are tensors, nested or not, and hashable values; `function` is looked up by
+    identity, so give it by name.
+    """
+    if keras.backend.backend() == "tensorflow" and _is_fixed_graph(arguments):
+        return _cluster(function)(*arguments)
+    return function(*arguments)
+
+
+def _is_fixed_graph(arguments: tuple[Any, ...]) -> bool:
+    import tensorflow as tf
+
+    tensors = [value for value in tf.nest.flatten(arguments) if tf.is_tensor(value)]
+    return not tf.executing_eagerly() and all(tensor.shape.is_fully_defined() for tensor in tensors)
+
+
+@cache
+def _cluster(function: Callable[..., Any]) -> Callable[..., Any]:
+    import tensorflow as tf
+
+    cluster: Callable[..., Any] = tf.function(function, autograph=False, jit_compile=True)
+    return cluster
