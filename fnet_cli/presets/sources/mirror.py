@@ -129,6 +129,10 @@ def _is_web(handle: Handle) -> bool:
     return handle.location.startswith("http")
 
 
+def _is_google(handle: Handle) -> bool:
+    return handle.location.startswith("gs:")
+
+
 def _filesystem(handle: Handle, settings: Settings) -> tuple[Any, str]:
     """Return Arrow's filesystem for an address, and the path in it."""
     from pyarrow import fs
@@ -167,9 +171,12 @@ def _stored_files(handle: Handle, settings: Settings) -> list[RemoteFile]:
 
     def found() -> tuple[str, list[Any]]:
         filesystem, root = _filesystem(handle, settings)
-        return root, filesystem.get_file_info(fs.FileSelector(root, recursive=True))
+        # Google's client has no error of its own for a directory that is not there.
+        lenient = _is_google(handle)
+        selector = fs.FileSelector(root, recursive=True, allow_not_found=lenient)
+        return root, filesystem.get_file_info(selector)
 
-    with _store_errors(handle):
+    with _store_errors(str(handle)):
         root, infos = interruptible(found)
     if len(infos) > MAX_LISTED_FILES:
         raise NetworkError(f"{handle}: holds more than {MAX_LISTED_FILES:,} files")
@@ -188,11 +195,9 @@ def _stored(
 
     def opened() -> Any:
         filesystem, root = _filesystem(handle, settings)
-        stream = filesystem.open_input_file(f"{root}/{file.name}")
-        stream.seek(offset)
-        return stream
+        return _opened_at(filesystem, f"{root}/{file.name}", offset, _is_google(handle))
 
-    with _store_errors(handle):
+    with _store_errors(f"{handle}/{file.name}"):
         stream = interruptible(opened)
     try:
         yield ByteStream(file, offset, "", lambda: _store_chunks(stream, handle))
@@ -202,11 +207,31 @@ def _stored(
     interruptible(stream.close)
 
 
+def _opened_at(filesystem: Any, path: str, offset: int, is_google: bool) -> Any:
+    """Open a stored file to be read from `offset` on.
+
+    Google's random access file requests all bytes as soon as it is asked whether it is closed,
+    which every method of Arrow's does first, and with the interpreter's lock held: until an answer
+    comes no thread runs, and no interrupt gets through. It also loses the error of that request.
+    A stream, which cannot seek, has neither fault. So where only a file will do, a stream is opened
+    before it, to wait and to fail in its place.
+    """
+    if offset == 0:
+        return filesystem.open_input_stream(path, compression=None)
+    if is_google:
+        filesystem.open_input_stream(path, compression=None).close()
+    file = filesystem.open_input_file(path)
+    file.seek(offset)
+    return file
+
+
 def _store_chunks(stream: Any, handle: Handle) -> Iterator[bytes]:
+    import pyarrow as pa
+
     try:
         while chunk := interruptible(lambda: stream.read(_CHUNK_BYTES)):
             yield chunk
-    except OSError as error:
+    except (OSError, pa.ArrowException) as error:
         what = f"{handle}: {_first_line(error)}"
         if handle.location.startswith("file:"):
             raise TransientError(what) from error
@@ -215,18 +240,24 @@ def _store_chunks(stream: Any, handle: Handle) -> Iterator[bytes]:
 
 
 @contextmanager
-def _store_errors(handle: Handle) -> Iterator[None]:
-    """Turn what Arrow's filesystems raise into ours; it is OSError, save for odd addresses."""
+def _store_errors(where: str) -> Iterator[None]:
+    """Turn what Arrow's filesystems raise into ours.
+
+    It is OSError, save for odd addresses and for credentials that Google's client cannot use.
+    """
+    import pyarrow as pa
+
     try:
         yield
     except FileNotFoundError as error:
-        raise PresetNotFoundError(f"{handle}: there is no such directory") from error
+        raise PresetNotFoundError(f"{where}: there is no such file or directory") from error
     except PermissionError as error:
-        raise NetworkError(f"{handle}: access is refused", hint=_STORE_LOGIN) from error
-    except (OSError, ValueError) as error:
+        raise NetworkError(f"{where}: access is refused", hint=_STORE_LOGIN) from error
+    except (OSError, ValueError, pa.ArrowException) as error:
         # Arrow's client has retried what may go away.
-        raise NetworkError(f"{handle}: {_first_line(error)}", hint=_STORE_LOGIN) from error
+        raise NetworkError(f"{where}: {_first_line(error)}", hint=_STORE_LOGIN) from error
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0][:300]
+    # What Google's client appends to its errors is for its makers.
+    return str(error).partition("\n")[0].partition(" error_info={")[0][:300]
