@@ -54,15 +54,19 @@ EMBEDDING_COLUMN: Final = "embedding"
 TOKEN_COLUMN: Final = "token_ids"  # noqa: S105 - a column's name, no secret
 SEGMENT_COLUMN: Final = "segment_ids"
 OUTPUT_METADATA_KEY: Final = b"fnet"
-DEFAULT_BATCH_SIZE: Final = 32
 SMALLEST_BUCKET: Final = 16
 # A window is what is grouped by length, encoded, and written as one row group. Its embeddings
 # stay near this size, so memory does not depend on the number of rows.
 WINDOW_BYTES: Final = 16 * 1024**2
 MAX_WINDOW_ROWS: Final = 16_384
+# Windows that wait to be embedded, and to be written.
+WINDOWS_AHEAD: Final = 2
 # What a window's rows may take as they are read, and a row group's as they wait to be written.
 MAX_READ_BYTES: Final = 64 * 1024**2
 MAX_ROW_GROUP_BYTES: Final = 128 * 1024**2
+# About a minute on two cores: making a graph for each of the bucket lengths takes up to ten
+# seconds, and saves about a tenth.
+COMPILING_PAYS_OPERATIONS: Final = 2e13
 JSONL_BLOCK_BYTES: Final = 8 * 1024**2
 MAX_JSONL_LINE_BYTES: Final = 256 * 1024**2
 PROGRESS_SECONDS: Final = 5.0

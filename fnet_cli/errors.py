@@ -2,6 +2,7 @@
 
 FnetError                     1    anything below; exit code 1 is never used for an expected failure
 |-- UsageError                2    the call contradicts itself or names what does not exist
+|   `-- DeviceMemoryError     2    the device has not enough memory for a single row
 |-- InputDataError            3    a row, column or file of the input cannot be used
 |-- PresetError               4    a preset is invalid
 |   |-- PresetNotFoundError   4    a preset is unknown or not on this machine
@@ -46,6 +47,10 @@ class UsageError(FnetError):
     """The request contradicts itself, or names an option value that does not exist here."""
 
     exit_code = ExitCode.USAGE
+
+
+class DeviceMemoryError(UsageError):
+    """The device has not enough memory for what was asked, not even row by row."""
 
 
 class InputDataError(FnetError):

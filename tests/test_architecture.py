@@ -23,11 +23,11 @@ MODULES = {
     ".".join(("fnet_cli", *path.relative_to(PACKAGE).with_suffix("").parts)): path
     for path in PACKAGE.rglob("*.py")
 }
-# What each room may import of the package, besides itself; files and units are base utilities.
-_BASE = {"constants", "errors", "files", "units"}
+# What each room may import of the package, besides itself; files, outcomes and units are tools.
+_BASE = {"constants", "errors", "files", "outcomes", "units"}
 _MIDDLE = {"backbone", "presets", "tokenizer"}
 MAY_IMPORT = {
-    "constants": set(), "errors": set(), "files": _BASE, "units": _BASE,
+    "constants": set(), "errors": set(), "files": _BASE, "outcomes": set(), "units": _BASE,
     "config": {"constants", "errors", "files"}, "backbone": {*_BASE, "config"},
     "tokenizer": {*_BASE, "config"}, "presets": {*_BASE, "config", "backbone", "tokenizer"},
     "encoding": {*_BASE, *_MIDDLE, "config"}, "cli": {*_BASE, *_MIDDLE, "config", "encoding"},
@@ -37,8 +37,11 @@ MAY_IMPORT = {
 # for the presets; only when they are called.
 LAZY = {"fnet_cli.backbone.model": {"presets", "config"}}
 KERAS_ROOMS = (
-    "fnet_cli.backbone.embeddings", "fnet_cli.backbone.encoder", "fnet_cli.backbone.mixing",
-    "fnet_cli.backbone.model", "fnet_cli.encoding.engine", "fnet_cli.presets.loading",
+    "fnet_cli.backbone.embeddings", "fnet_cli.backbone.encoder", "fnet_cli.backbone.fusing",
+    "fnet_cli.backbone.mixing", "fnet_cli.backbone.model", "fnet_cli.backbone.normalization",
+    "fnet_cli.encoding.engine.compiling", "fnet_cli.encoding.engine.devices",
+    "fnet_cli.encoding.engine.loading", "fnet_cli.encoding.engine.memory",
+    "fnet_cli.presets.loading",
 )  # fmt: skip
 # Reads a pickle with torch, once the user has allowed it.
 TORCH_ROOMS = ("fnet_cli.presets.layouts.torch_pickle",)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +13,7 @@ import typer
 from fnet_cli.cli.interrupts import signals_held, stop_if_asked
 from fnet_cli.cli.settings import current_settings
 from fnet_cli.config import Settings
-from fnet_cli.constants import DEFAULT_BATCH_SIZE, SEGMENT_COLUMN, TOKEN_COLUMN
+from fnet_cli.constants import SEGMENT_COLUMN, TOKEN_COLUMN
 from fnet_cli.encoding.options import (
     Compression,
     ComputeDtype,
@@ -27,7 +28,7 @@ from fnet_cli.errors import UsageError
 from fnet_cli.units import show_seconds
 
 if TYPE_CHECKING:
-    from fnet_cli.encoding.engine import Engine, EngineRequest
+    from fnet_cli.encoding.engine.base import Engine, EngineRequest
     from fnet_cli.encoding.report import EncodeReport, Progress
 
 _INPUT, _MODEL, _OUTPUT, _RUN = "Input", "Embedding", "Output", "Run"
@@ -116,9 +117,17 @@ def encode(  # noqa: PLR0913
         bool, _option("Replace an existing output.", _OUTPUT, "--overwrite")
     ] = False,
     batch_size: Annotated[
-        int, _option("Rows a step; it does not change the result.", _RUN)
-    ] = DEFAULT_BATCH_SIZE,
-    device: Annotated[str, _option("auto, cpu, gpu or gpu:N.", _RUN)] = "auto",
+        str,
+        _option(
+            "Rows a step, or auto for what suits the device; the result is the same.",
+            _RUN,
+            metavar="N|auto",
+        ),
+    ] = "auto",
+    device: Annotated[
+        str,
+        _option("auto (every GPU, else the CPU), cpu, gpu, or gpu:N, several as gpu:0,1.", _RUN),
+    ] = "auto",
     dry_run: Annotated[
         bool, _option("Check everything and estimate the time; write nothing.", _RUN, "--dry-run")
     ] = False,
@@ -155,7 +164,7 @@ def encode(  # noqa: PLR0913
         truncate=truncate,
         pad_id=pad_id,
         dtype=dtype,
-        batch_size=batch_size,
+        batch_size=_batch_size(batch_size),
         device=device,
         limit=limit,
         overwrite=overwrite,
@@ -166,6 +175,16 @@ def encode(  # noqa: PLR0913
         show(options, current_settings(offline=offline), as_json=as_json)
     else:
         _run(options, current_settings(offline=offline), quiet=quiet, as_json=as_json)
+
+
+def _batch_size(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if text.isascii() and text.removeprefix("-").isdigit():
+        return int(text)
+    raise UsageError(
+        f"--batch-size {text!r} is not a number", hint="give a number of rows, or auto"
+    )
 
 
 def _split(values: list[str]) -> tuple[str, ...]:
@@ -206,11 +225,11 @@ def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bo
 def quiet_load_engine(request: EngineRequest) -> Engine:
     """Load the model without the greetings that its native libraries print."""
     from fnet_cli.cli.streams import native_noise_held
-    from fnet_cli.encoding.engine import load_engine
+    from fnet_cli.encoding.engine.loading import load_engine
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with native_noise_held(), signals_held():
-        return load_engine(request)
+        return load_engine(replace(request, own_process=True))
 
 
 def closing_lines(report: EncodeReport) -> list[str]:

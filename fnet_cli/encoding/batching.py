@@ -15,16 +15,27 @@ from fnet_cli.errors import UsageError
 
 @dataclass(frozen=True)
 class BatchShape:
-    """How rows become batches.
+    """How rows are padded.
 
     `pad_id` is None where the preset has no tokenizer and none was given; ids are then only
     padded never. `sequence_length` is the most tokens of a row that are used.
     """
 
-    batch_size: int
     padding: Padding
     sequence_length: int
     pad_id: int | None
+
+
+@dataclass(frozen=True)
+class BatchSize:
+    """How much goes into a batch: as many rows as `tokens` allow, padding included, or `rows`."""
+
+    tokens: int
+    rows: int | None = None
+
+    def rows_of(self, width: int) -> int:
+        """Return how many rows of `width` tokens a batch takes, at least one."""
+        return self.rows or max(1, self.tokens // width)
 
 
 @dataclass(frozen=True)
@@ -32,12 +43,29 @@ class Batch:
     """A dense batch: which rows of the window it holds, and their ids, right-padded.
 
     `token_ids` and `segment_ids` are (B, S) int32, `lengths` (B,) int32 counts real tokens.
+    `capacity` is how many rows a full batch of this width has.
     """
 
     rows: np.ndarray
     token_ids: np.ndarray
     segment_ids: np.ndarray
     lengths: np.ndarray
+    capacity: int
+
+    def halves(self) -> list[Batch]:
+        """Return the rows as one or two batches of half the capacity."""
+        capacity = (self.capacity + 1) // 2
+        parts = (slice(start, start + capacity) for start in range(0, len(self.rows), capacity))
+        return [
+            Batch(
+                self.rows[part],
+                self.token_ids[part],
+                self.segment_ids[part],
+                self.lengths[part],
+                capacity,
+            )
+            for part in parts
+        ]
 
 
 def padded_lengths(lengths: np.ndarray, shape: BatchShape) -> np.ndarray:
@@ -58,8 +86,10 @@ def padded_lengths(lengths: np.ndarray, shape: BatchShape) -> np.ndarray:
     return padded
 
 
-def batches(tokens: TokenRows, segments: TokenRows | None, shape: BatchShape) -> Iterator[Batch]:
-    """Yield every row once, rows of one padded length together, at most `batch_size` at a time.
+def batches(
+    tokens: TokenRows, segments: TokenRows | None, shape: BatchShape, size: BatchSize
+) -> Iterator[Batch]:
+    """Yield every row once, rows of one padded length together, `size` at a time.
 
     Raises UsageError where a row must be padded and there is no pad id.
     """
@@ -73,9 +103,10 @@ def batches(tokens: TokenRows, segments: TokenRows | None, shape: BatchShape) ->
     order = np.argsort(targets, kind="stable")
     bounds = np.flatnonzero(np.diff(targets[order])) + 1
     for group in np.split(order, bounds):
-        for start in range(0, len(group), shape.batch_size):
-            rows = group[start : start + shape.batch_size]
-            width = int(targets[rows[0]])
+        width = int(targets[group[0]]) if len(group) else 0
+        capacity = size.rows_of(width) if width else 1
+        for start in range(0, len(group), capacity):
+            rows = group[start : start + capacity]
             taken = lengths[rows]
             yield Batch(
                 rows=rows,
@@ -86,6 +117,7 @@ def batches(tokens: TokenRows, segments: TokenRows | None, shape: BatchShape) ->
                     else _dense(segments, rows, taken, width, 0)
                 ),
                 lengths=taken.astype(np.int32),
+                capacity=capacity,
             )
 
 

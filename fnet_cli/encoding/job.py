@@ -1,34 +1,34 @@
-"""The encode job: windows of rows in, embeddings out, every row counted."""
+"""The encode job: windows of rows in, embeddings out, every row counted.
+
+Three stages run side by side: a thread reads and checks windows ahead, the engine's workers embed
+batches, a thread finishes windows and writes them. The job's own thread cuts windows into batches
+and keeps order, progress and counts; only it is interrupted by a signal.
+"""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import BinaryIO
 
 import numpy as np
-import pyarrow as pa
 
 from fnet_cli.config import Settings
-from fnet_cli.constants import EMBEDDING_COLUMN, __version__
-from fnet_cli.encoding.batching import Batch, batches
-from fnet_cli.encoding.engine import Engine, EngineRequest, load_engine
-from fnet_cli.encoding.options import EncodeOptions, OutputDtype, Pooling, Truncate
+from fnet_cli.constants import WINDOWS_AHEAD, __version__
+from fnet_cli.encoding.batching import Batch, BatchSize
+from fnet_cli.encoding.engine.base import Engine, EngineRequest
+from fnet_cli.encoding.engine.loading import load_engine
+from fnet_cli.encoding.finishing import WindowVectors
+from fnet_cli.encoding.options import EncodeOptions
 from fnet_cli.encoding.plan import JobPlan, make_plan
-from fnet_cli.encoding.readers.base import RowBatch
+from fnet_cli.encoding.preparing import PreparedWindow, prepared_windows, window_batches
 from fnet_cli.encoding.report import EncodeReport, Progress, ProgressCallback
-from fnet_cli.encoding.rows import (
-    IdColumn,
-    TokenRows,
-    check_not_longer,
-    check_same_lengths,
-    read_ids,
-)
-from fnet_cli.encoding.windows import windows
-from fnet_cli.encoding.writer import check_counts, open_sink
-from fnet_cli.errors import IntegrityError
+from fnet_cli.encoding.stages import Ahead, Workers
+from fnet_cli.encoding.writer import Sink, check_counts, open_sink
 from fnet_cli.presets.pulling.events import EventCallback, ignore
 
 EngineLoader = Callable[[EngineRequest], Engine]
@@ -62,8 +62,7 @@ def encode_files(options: EncodeOptions, context: JobContext | None = None) -> E
     plan = make_plan(options, context.settings, context.stdin, context.on_pull)
     job = _Job(plan, context, started)
     with open_sink(plan.target, context.stdout) as sink:
-        for window in windows(plan):
-            sink.write(job.encode(window))
+        job.run(sink)
         rows_out = sink.close()
         check_counts(job.expected_rows(), rows_out, 0)
     return job.report(rows_out)
@@ -71,7 +70,7 @@ def encode_files(options: EncodeOptions, context: JobContext | None = None) -> E
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a dry run measured: seconds to load the model, and a batch's rate afterwards."""
+    """What a dry run measured: seconds to load the model, and its rate afterwards."""
 
     startup_seconds: float
     rows_per_second: float
@@ -79,17 +78,18 @@ class Estimate:
 
 
 def estimate(plan: JobPlan, context: JobContext) -> Estimate | None:
-    """Time a small sample, at most two batches of the input; None where there are no rows."""
+    """Time a small sample, a batch for each worker; None where there are no rows."""
     job = _Job(plan, context, context.clock())
-    window = next(windows(plan), None)
-    if window is None:
+    prepared = next(prepared_windows(plan), None)
+    if prepared is None:
         return None
-    sample = window.slice(0, min(len(window.numbers), plan.options.batch_size))
-    job.encode(sample)  # loads, compiles and warms up
+    sample = job.sample(prepared)
+    job.embed_all(sample)  # compiles and warms up
     startup = context.clock() - job.started
     begun = context.clock()
-    job.encode(sample)
-    rate = len(sample.numbers) / max(context.clock() - begun, 1e-9)
+    job.embed_all(sample)
+    rows = sum(len(batch.rows) for batch in sample)
+    rate = rows / max(context.clock() - begun, 1e-9)
     return Estimate(startup, rate, None if plan.rows is None else plan.rows / rate)
 
 
@@ -107,69 +107,84 @@ class _Job:
         self._tokens = 0
         self._rows_truncated = 0
         self._tokens_lost = 0
-        config = plan.preset.config
-        self._token_column = IdColumn(
-            plan.options.token_column, config.vocabulary_size, "the vocabulary"
-        )
-        self._segment_column = IdColumn(
-            plan.segment_column, config.num_segments, "the number of segments"
-        )
 
     def expected_rows(self) -> int:
         """Return the rows that must have come out: as the inputs state, else as were read."""
         return self._rows_read if self.plan.rows is None else self.plan.rows
 
-    def encode(self, window: RowBatch) -> pa.RecordBatch:
-        """Return the window's passed-through columns and its embeddings."""
-        self._rows_read += len(window.numbers)
-        tokens, segments = self._ids(window)
-        lengths = np.minimum(tokens.lengths, self.plan.shape.sequence_length)
-        per_token = self.plan.options.pooling is Pooling.TOKENS
-        ends = np.cumsum(lengths) if per_token else np.arange(1, len(lengths) + 1)
-        starts = ends - lengths if per_token else ends - 1
-        dim = self.plan.preset.config.hidden_dim
-        vectors = np.empty((int(ends[-1]), dim), np.float32)
-        for batch in batches(tokens, segments, self.plan.shape):
-            result = self._embed(batch)
-            if per_token:
-                columns = np.arange(batch.token_ids.shape[1])
-                real = columns < batch.lengths[:, None]
-                vectors[(starts[batch.rows][:, None] + columns)[real]] = result[real]
-            else:
-                vectors[batch.rows] = result
-            self._advance(batch)
-        self._count_truncated(tokens.lengths, lengths)
-        return self._assemble(window, self._finished(vectors, starts, window), ends)
+    def run(self, sink: Sink) -> None:
+        """Encode every window and write it."""
+        with (
+            Ahead(prepared_windows(self.plan), WINDOWS_AHEAD) as prepared,
+            Workers[None](1) as writing,
+        ):
+            for window in self._encoded(prepared):
+                if len(writing) == WINDOWS_AHEAD:
+                    writing.result()
+                writing.submit(partial(_write, sink, window))
+            while len(writing):
+                writing.result()
 
-    def _ids(self, window: RowBatch) -> tuple[TokenRows, TokenRows | None]:
+    def _encoded(self, prepared: Ahead[PreparedWindow]) -> Iterator[WindowVectors]:
+        """Yield the windows in order, each when all its rows are embedded."""
+        first = next(prepared, None)
+        if first is None:
+            return
+        engine, size = self._load()
+        under_way: deque[tuple[WindowVectors, Batch]] = deque()
+        with Workers[np.ndarray](engine.workers) as embedding:
+
+            def settle(most: int) -> Iterator[WindowVectors]:
+                while len(under_way) > most:
+                    window, batch = under_way.popleft()
+                    window.place(batch, embedding.result())
+                    self._advance(batch)
+                    if window.is_complete:
+                        yield window
+
+            current: PreparedWindow | None = first
+            while current is not None:
+                self._count(current)
+                window = WindowVectors(self.plan, current)
+                for batch in window_batches(self.plan, current, size):
+                    under_way.append((window, batch))
+                    embedding.submit(partial(engine.embed, batch))
+                    # A batch for each worker, and as many that wait for one.
+                    yield from settle(2 * engine.workers)
+                if not prepared.is_ready:  # rows on a pipe do not wait for the next ones
+                    yield from settle(0)
+                current = next(prepared, None)
+            yield from settle(0)
+
+    def sample(self, prepared: PreparedWindow) -> list[Batch]:
+        """Return the window's first batches, one for each worker."""
+        engine, size = self._load()
+        every = window_batches(self.plan, prepared, size)
+        return [batch for batch, _ in zip(every, range(engine.workers), strict=False)]
+
+    def embed_all(self, batches: list[Batch]) -> None:
+        """Embed some batches side by side, for the time that it takes."""
+        engine, _ = self._load()
+        with Workers[np.ndarray](engine.workers) as embedding:
+            for batch in batches:
+                embedding.submit(partial(engine.embed, batch))
+            while len(embedding):
+                embedding.result()
+
+    def _load(self) -> tuple[Engine, BatchSize]:
         options = self.plan.options
-        tokens = read_ids(window, self._token_column)
-        if options.truncate is Truncate.ERROR:
-            check_not_longer(
-                window, tokens, self.plan.shape.sequence_length, self._token_column.name
-            )
-        if self._segment_column.name not in window.batch.schema.names:
-            return tokens, None
-        segments = read_ids(window, self._segment_column)
-        check_same_lengths(
-            window, tokens, segments, (self._token_column.name, self._segment_column.name)
-        )
-        return tokens, segments
-
-    def _embed(self, batch: Batch) -> np.ndarray:
         if self._engine is None:
-            options = self.plan.options
             self._engine = self._context.engine_loader(
                 EngineRequest(
                     self.plan.preset,
                     options.pooling,
                     options.dtype,
                     options.device,
-                    options.batch_size,
+                    fixed_shapes=self.plan.is_worth_compiling,
                 )
             )
             self._first_batch = self._context.clock()
-        return self._engine.embed(batch)
+        return self._engine, BatchSize(self._engine.batch_tokens, options.batch_size)
 
     def _advance(self, batch: Batch) -> None:
         self._rows_done += len(batch.rows)
@@ -177,41 +192,11 @@ class _Job:
         seconds = self._context.clock() - self._first_batch
         self._context.on_progress(Progress(self._rows_done, self._tokens, seconds, self.plan.rows))
 
-    def _count_truncated(self, before: np.ndarray, after: np.ndarray) -> None:
-        self._rows_truncated += int((before > after).sum())
-        self._tokens_lost += int((before - after).sum())
-
-    def _finished(self, vectors: np.ndarray, starts: np.ndarray, window: RowBatch) -> np.ndarray:
-        """Return the vectors normalised and narrowed as asked, each finite."""
-        options = self.plan.options
-        if options.normalize:
-            norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-            vectors = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
-        if options.output_dtype is OutputDtype.FLOAT16:
-            with np.errstate(over="ignore"):  # what overflows is found and named below
-                vectors = vectors.astype(np.float16)
-        bad = ~np.isfinite(vectors).all(axis=1)
-        if bad.any():
-            row = int(np.searchsorted(starts, int(bad.argmax()), side="right")) - 1
-            raise IntegrityError(
-                f"{window.where(row)}: its embedding has a NaN or infinite number",
-                hint="the weights may be damaged, or the numbers do not fit: try --dtype float32 "
-                "--output-dtype float32",
-            )
-        return vectors
-
-    def _assemble(self, window: RowBatch, vectors: np.ndarray, ends: np.ndarray) -> pa.RecordBatch:
-        schema = self.plan.target.schema
-        kind = schema.field(EMBEDDING_COLUMN).type
-        flat = pa.array(vectors.reshape(-1))
-        if self.plan.options.pooling is Pooling.TOKENS:
-            inner = pa.FixedSizeListArray.from_arrays(flat, type=kind.value_type)
-            offsets = pa.array(np.concatenate([[0], ends]), pa.int32())
-            embedding = pa.ListArray.from_arrays(offsets, inner, type=kind)
-        else:
-            embedding = pa.FixedSizeListArray.from_arrays(flat, type=kind)
-        columns = [window.batch.column(name) for name in self.plan.passthrough]
-        return pa.RecordBatch.from_arrays([*columns, embedding], schema=schema)
+    def _count(self, prepared: PreparedWindow) -> None:
+        self._rows_read += prepared.rows
+        lost = prepared.tokens.lengths - prepared.lengths
+        self._rows_truncated += int((lost > 0).sum())
+        self._tokens_lost += int(lost.sum())
 
     def report(self, rows_out: int) -> EncodeReport:
         """Return the closing record."""
@@ -236,6 +221,11 @@ class _Job:
                 "sequence_length": plan.shape.sequence_length,
                 "batch_size": plan.options.batch_size,
                 "pad_id": plan.shape.pad_id,
+                "mixing": engine.mixing if engine else "",
             },
             version=__version__,
         )
+
+
+def _write(sink: Sink, window: WindowVectors) -> None:
+    sink.write(window.finish())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from fnet_cli.constants import DEFAULT_BATCH_SIZE, TOKEN_COLUMN
+from fnet_cli.constants import TOKEN_COLUMN
 
 
 class Pooling(StrEnum):
@@ -82,8 +82,9 @@ class EncodeOptions:
     `inputs` are paths of Parquet or JSONL files, or `-` for JSONL on standard input; `output` is
     a path, or `-` for JSONL on standard output. None means: from the suffix (`format`,
     `input_format`), the model's maximum (`sequence_length`), the tokenizer's `<pad>` (`pad_id`),
-    all rows (`limit`), `segment_ids` if there is one (`segment_column`), and every column but the
-    token and segment columns (`columns`). An empty `preset` is the default preset.
+    all rows (`limit`), `segment_ids` if there is one (`segment_column`), every column but the
+    token and segment columns (`columns`), and what suits model and device
+    (`batch_size`). An empty `preset` is the default preset.
     """
 
     inputs: tuple[str, ...]
@@ -103,7 +104,7 @@ class EncodeOptions:
     truncate: Truncate = Truncate.RIGHT
     pad_id: int | None = None
     dtype: ComputeDtype = ComputeDtype.AUTO
-    batch_size: int = DEFAULT_BATCH_SIZE
+    batch_size: int | None = None
     device: str = "auto"
     limit: int | None = None
     overwrite: bool = False

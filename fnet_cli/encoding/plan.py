@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from fnet_cli.config import Settings
 from fnet_cli.constants import (
+    COMPILING_PAYS_OPERATIONS,
     EMBEDDING_COLUMN,
     MAX_WINDOW_ROWS,
     OUTPUT_METADATA_KEY,
@@ -20,8 +21,8 @@ from fnet_cli.constants import (
     __version__,
 )
 from fnet_cli.encoding.batching import BatchShape
-from fnet_cli.encoding.engine import parse_device
-from fnet_cli.encoding.options import EncodeOptions, FileFormat, OutputDtype, Pooling
+from fnet_cli.encoding.engine.devices import parse_device
+from fnet_cli.encoding.options import EncodeOptions, FileFormat, OutputDtype, Padding, Pooling
 from fnet_cli.encoding.readers.base import RowSource, column_type
 from fnet_cli.encoding.readers.opening import STANDARD_STREAM, format_of, open_source
 from fnet_cli.encoding.rows import is_id_list
@@ -65,6 +66,22 @@ class JobPlan:
         return self.target.row_group_rows
 
     @property
+    def is_worth_compiling(self) -> bool:
+        """Whether a graph for each shape of batch pays: few shapes, and enough work for each.
+
+        It depends on the job alone, not on how fast it turns out to be, so that a job that is
+        run again gives the same numbers.
+        """
+        padding = self.options.padding
+        if padding is not Padding.BUCKET:
+            return padding is Padding.MAX  # one shape, or one for each length
+        if self.tokens is None:
+            return False
+        inner = self.preset.config.hidden_dim * self.preset.config.intermediate_dim
+        operations = 4 * self.preset.config.num_layers * inner * self.tokens
+        return operations >= COMPILING_PAYS_OPERATIONS
+
+    @property
     def expected_bytes(self) -> int | None:
         """Bytes that the embeddings will take, or None where the inputs state no counts."""
         vectors = self.tokens if self.options.pooling is Pooling.TOKENS else self.rows
@@ -83,7 +100,7 @@ def _window_rows(options: EncodeOptions, preset: LocalPreset, length: int) -> in
     """Return how many embeddings fill a window; where tokens keep theirs, of full-length rows."""
     vectors = length if options.pooling is Pooling.TOKENS else 1
     row_bytes = 4 * preset.config.hidden_dim * vectors  # they are computed in float32
-    return max(options.batch_size, min(WINDOW_BYTES // row_bytes, MAX_WINDOW_ROWS))
+    return max(options.batch_size or 1, min(WINDOW_BYTES // row_bytes, MAX_WINDOW_ROWS))
 
 
 def _output_path(options: EncodeOptions) -> Path | None:
@@ -141,7 +158,7 @@ def _check_options(options: EncodeOptions) -> None:
         raise UsageError("there is no input")
     if options.inputs.count(STANDARD_STREAM) > 1:
         raise UsageError("standard input (-) stands twice among the inputs")
-    if options.batch_size < 1:
+    if options.batch_size is not None and options.batch_size < 1:
         raise UsageError(f"--batch-size must be at least 1, not {options.batch_size}")
     if options.limit is not None and options.limit < 0:
         raise UsageError(f"--limit must not be negative, it is {options.limit}")
@@ -193,7 +210,7 @@ def _batch_shape(options: EncodeOptions, preset: LocalPreset) -> BatchShape:
             f"--pad-id {pad_id} is not in 0..{preset.config.vocabulary_size - 1}, "
             f"the ids of {preset.handle}"
         )
-    return BatchShape(options.batch_size, options.padding, length, pad_id)
+    return BatchShape(options.padding, length, pad_id)
 
 
 def _check_ids(source: RowSource, options: EncodeOptions) -> bool:

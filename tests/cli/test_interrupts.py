@@ -29,7 +29,7 @@ except KeyboardInterrupt:
 LOADING = """
 import os, signal, sys
 from pathlib import Path
-from fnet_cli.encoding import engine
+from fnet_cli.encoding.engine import loading as engine
 def load_engine(request):
     os.write(2, b"greetings from native code\\n")
     os.kill(os.getpid(), signal.SIGTERM)

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fnet_cli.encoding.batching import Batch, BatchShape, batches, padded_lengths
+from fnet_cli.encoding.batching import Batch, BatchShape, BatchSize, batches, padded_lengths
 from fnet_cli.encoding.options import Padding
 from fnet_cli.encoding.rows import TokenRows
 from fnet_cli.errors import UsageError
 
 PAD = 77
+FOUR = BatchSize(tokens=0, rows=4)
 
 ragged_rows = st.lists(
     st.lists(st.integers(0, 50), min_size=1, max_size=70), min_size=1, max_size=40
@@ -25,8 +26,8 @@ def token_rows(rows: list[list[int]]) -> TokenRows:
     return TokenRows(values, np.cumsum(lengths) - lengths, lengths)
 
 
-def shape(padding: Padding, length: int = 64, batch_size: int = 4, pad_id: int | None = PAD):
-    return BatchShape(batch_size, padding, length, pad_id)
+def shape(padding: Padding, length: int = 64, pad_id: int | None = PAD):
+    return BatchShape(padding, length, pad_id)
 
 
 def unbatched(made: list[Batch], count: int) -> list[list[int]]:
@@ -40,7 +41,7 @@ def unbatched(made: list[Batch], count: int) -> list[list[int]]:
 
 @given(ragged_rows, st.sampled_from(Padding), st.integers(1, 64), st.integers(1, 9))
 def test_every_row_comes_back_once_cut_to_the_sequence_length(rows, padding, length, size):
-    made = list(batches(token_rows(rows), None, shape(padding, length, size)))
+    made = list(batches(token_rows(rows), None, shape(padding, length), BatchSize(0, size)))
     assert sorted(np.concatenate([batch.rows for batch in made])) == list(range(len(rows)))
     assert unbatched(made, len(rows)) == [row[:length] for row in rows]
     assert all(len(batch.rows) <= size for batch in made)
@@ -48,7 +49,7 @@ def test_every_row_comes_back_once_cut_to_the_sequence_length(rows, padding, len
 
 @given(ragged_rows, st.sampled_from(Padding))
 def test_what_follows_the_real_ids_is_padding(rows, padding):
-    for batch in batches(token_rows(rows), token_rows(rows), shape(padding)):
+    for batch in batches(token_rows(rows), token_rows(rows), shape(padding), FOUR):
         after = np.arange(batch.token_ids.shape[1]) >= batch.lengths[:, None]
         assert (batch.token_ids[after] == PAD).all()
         assert (batch.segment_ids[after] == 0).all()
@@ -75,13 +76,13 @@ def test_buckets_double_from_16_up_to_the_sequence_length(length, limit, expecte
 
 
 def test_without_segments_they_are_zeros():
-    (batch,) = batches(token_rows([[1, 2]]), None, shape(Padding.MAX, 4))
+    (batch,) = batches(token_rows([[1, 2]]), None, shape(Padding.MAX, 4), FOUR)
     assert batch.segment_ids.tolist() == [[0, 0, 0, 0]]
 
 
 def test_padding_without_a_pad_id_is_refused_and_says_how_to_go_on():
     with pytest.raises(UsageError, match="must be padded") as caught:
-        list(batches(token_rows([[1, 2]]), None, shape(Padding.MAX, 4, pad_id=None)))
+        list(batches(token_rows([[1, 2]]), None, shape(Padding.MAX, 4, pad_id=None), FOUR))
     assert "--pad-id" in caught.value.hint
 
 
@@ -90,5 +91,24 @@ def test_padding_without_a_pad_id_is_refused_and_says_how_to_go_on():
     [(Padding.NONE, [[1], [2, 3]]), (Padding.MAX, [[1, 2, 3, 4], [5, 6, 7, 8, 9]])],
 )
 def test_no_pad_id_is_needed_where_nothing_is_padded(padding, rows):
-    made = list(batches(token_rows(rows), None, shape(padding, 4, pad_id=None)))
+    made = list(batches(token_rows(rows), None, shape(padding, 4, pad_id=None), FOUR))
     assert unbatched(made, 2) == [row[:4] for row in rows]
+
+
+@given(ragged_rows, st.integers(1, 300))
+def test_a_batch_of_so_many_tokens_holds_what_fits_and_at_least_one_row(rows, tokens):
+    size = BatchSize(tokens)
+    for batch in batches(token_rows(rows), None, shape(Padding.BUCKET), size):
+        width = batch.token_ids.shape[1]
+        assert batch.capacity == max(1, tokens // width) == size.rows_of(width)
+        assert len(batch.rows) <= batch.capacity
+
+
+@given(ragged_rows)
+def test_the_halves_of_a_batch_are_its_rows_in_order(rows):
+    for batch in batches(token_rows(rows), None, shape(Padding.MAX), FOUR):
+        halves = batch.halves()
+        assert [half.capacity for half in halves] == [2] * len(halves)
+        for name in ("rows", "token_ids", "segment_ids", "lengths"):
+            joined = np.concatenate([getattr(half, name) for half in halves])
+            assert np.array_equal(joined, getattr(batch, name))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import Generic, TypeVar
+from typing import TypeVar
+
+from fnet_cli.outcomes import Outcome
 
 T = TypeVar("T")
 _POLL_SECONDS = 0.2
@@ -18,37 +19,15 @@ def interruptible(call: Callable[[], T]) -> T:
     that it keeps no process from ending. (Arrow itself, where the interpreter is torn down, waits
     for its requests to S3, whose timeouts bound it.) What the call uses must not be closed then.
     """
-    outcome: _Outcome[T] = _Outcome()
+    outcome = Outcome[T]()
+    settled = threading.Event()
 
     def run() -> None:
         with outcome:
             outcome.values.append(call())
+        settled.set()
 
     threading.Thread(target=run, name="fnet-waiting", daemon=True).start()
-    while not outcome.settled.wait(_POLL_SECONDS):
+    while not settled.wait(_POLL_SECONDS):
         pass
-    if outcome.error is not None:
-        raise outcome.error
-    return outcome.values[0]
-
-
-class _Outcome(Generic[T]):
-    """What a call came to: one value, or the error that its thread has left here."""
-
-    def __init__(self) -> None:
-        self.values: list[T] = []
-        self.error: BaseException | None = None
-        self.settled = threading.Event()
-
-    def __enter__(self) -> None:
-        """Begin."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
-        self.error = error
-        self.settled.set()
-        return True
+    return outcome.take()

@@ -1,0 +1,111 @@
+"""The forward pass, compiled for each backend. The model is the layers' own: none is rewritten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fnet_cli.encoding.engine.base import Forward
+from fnet_cli.encoding.options import Pooling
+
+if TYPE_CHECKING:
+    from fnet_cli.backbone.model import FNetBackbone
+
+# What the first position alone tells, by its name in `FNetBackbone.first_position`.
+_OF_FIRST_POSITION = {Pooling.POOLED: "pooled_output", Pooling.CLS: "cls_output"}
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """What is compiled: a model, a pooling, a mixing method, and whether for each shape anew."""
+
+    model: FNetBackbone
+    pooling: Pooling
+    mixing: str
+    fixed_shapes: bool
+
+
+def compile_forward(backend: str, compilation: Compilation) -> Forward:
+    """Return the forward pass as a function of NumPy arrays."""
+    return _COMPILERS[backend](compilation)
+
+
+def _embedding(compilation: Compilation, token_ids: Any, segment_ids: Any, lengths: Any) -> Any:
+    """Return the embedding of each row in float32: (B, H), or (B, S, H) for `tokens`."""
+    from keras import ops
+
+    from fnet_cli.backbone.mixing import mixing_scope
+
+    inputs = {"token_ids": token_ids, "segment_ids": segment_ids}
+    with mixing_scope(compilation.mixing):
+        name = _OF_FIRST_POSITION.get(compilation.pooling)
+        if name:
+            return ops.cast(compilation.model.first_position(inputs)[name], "float32")
+        outputs = compilation.model(inputs, training=False)
+    return _pool(ops.cast(outputs["sequence_output"], "float32"), lengths, compilation.pooling)
+
+
+def _pool(hidden: Any, lengths: Any, pooling: Pooling) -> Any:
+    """Return `hidden` (B, S, H), or its mean or maximum over the real tokens, (B, H)."""
+    from keras import ops
+
+    if pooling is Pooling.TOKENS:
+        return hidden
+    real = ops.arange(ops.shape(hidden)[1])[None, :] < lengths[:, None]  # (B, S)
+    real = real[:, :, None]
+    if pooling is Pooling.MEAN:
+        total = ops.sum(ops.where(real, hidden, 0.0), axis=1)
+        return total / ops.cast(lengths, "float32")[:, None]
+    return ops.max(ops.where(real, hidden, float("-inf")), axis=1)
+
+
+def _compile_tensorflow(compilation: Compilation) -> Forward:
+    import tensorflow as tf
+
+    # Without fixed shapes one graph serves all: one a shape would retrace and hold memory.
+    ids = tf.TensorSpec((None, None), tf.int32)
+    signature = None if compilation.fixed_shapes else [ids, ids, tf.TensorSpec((None,), tf.int32)]
+
+    @tf.function(input_signature=signature, autograph=False)
+    def forward(token_ids: Any, segment_ids: Any, lengths: Any) -> Any:
+        return _embedding(compilation, token_ids, segment_ids, lengths)
+
+    return lambda *arrays: np.asarray(forward(*(tf.constant(array) for array in arrays)))
+
+
+def _compile_jax(compilation: Compilation) -> Forward:
+    import jax
+    import keras
+
+    variables = compilation.model.variables
+    values = [variable.value for variable in variables]
+
+    @jax.jit
+    def forward(values: Any, token_ids: Any, segment_ids: Any, lengths: Any) -> Any:
+        with keras.StatelessScope(state_mapping=zip(variables, values, strict=True)):
+            return _embedding(compilation, token_ids, segment_ids, lengths)
+
+    return lambda *arrays: np.asarray(forward(values, *arrays))
+
+
+def _compile_torch(compilation: Compilation) -> Forward:
+    import torch
+    from keras import ops
+
+    def forward(*arrays: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            made = _embedding(compilation, *map(ops.convert_to_tensor, arrays))
+            result: np.ndarray = ops.convert_to_numpy(made)
+            return result
+
+    return forward
+
+
+_COMPILERS: dict[str, Callable[[Compilation], Forward]] = {
+    "tensorflow": _compile_tensorflow,
+    "jax": _compile_jax,
+    "torch": _compile_torch,
+}

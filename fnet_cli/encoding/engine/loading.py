@@ -1,0 +1,151 @@
+"""From a request to a loaded engine: one model, or a copy on each of several devices."""
+
+from __future__ import annotations
+
+import os
+import queue
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+
+from fnet_cli.encoding.batching import Batch
+from fnet_cli.encoding.engine.base import Engine, EngineRequest
+from fnet_cli.encoding.engine.compiling import Compilation, compile_forward
+from fnet_cli.encoding.engine.devices import device_names, parse_device, share_threads
+from fnet_cli.encoding.engine.memory import is_of_memory, memory_errors
+from fnet_cli.errors import DeviceMemoryError, UsageError
+
+BACKENDS = ("tensorflow", "jax", "torch")
+# Tokens of a batch, measured (docs/performance.md). A core's cache is small, and a batch that is
+# in it needs no memory bandwidth; a GPU wants enough work to hide what starting it costs.
+_CPU_BATCH_TOKENS = {"tensorflow": 1024, "jax": 4096, "torch": 4096}
+_GPU_BATCH_TOKENS = 32_768
+# One batch is copied to or from a GPU while another is computed.
+_GPU_WORKERS = 2
+
+
+def load_engine(request: EngineRequest) -> Engine:
+    """Import Keras, load the preset's weights and compile the forward pass.
+
+    Raises UsageError for a backend or device that is not there, and PresetError.
+    """
+    backend = _import_backend()
+    names = device_names(backend, parse_device(request.device))
+    # Before anything runs: TensorFlow's threads are fixed with its first operation.
+    alone = backend == "tensorflow" and names == ["cpu"] and request.own_process
+    workers = share_threads() if alone else 1
+    engines = [KerasEngine(request, backend, name, workers) for name in names]
+    return engines[0] if len(engines) == 1 else ReplicatedEngine(engines)
+
+
+def _import_backend() -> str:
+    chosen = os.environ.get("KERAS_BACKEND", "")
+    if chosen and chosen not in BACKENDS:
+        raise UsageError(f"KERAS_BACKEND is {chosen!r}", hint=f"fnet runs on {', '.join(BACKENDS)}")
+    try:
+        import keras
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"the Keras backend {chosen or 'tensorflow'} cannot be imported: {error}",
+            hint="install it, or choose another with KERAS_BACKEND",
+        ) from error
+    backend: str = keras.backend.backend()
+    if backend not in BACKENDS:
+        raise UsageError(
+            f"Keras is set to the backend {backend}",
+            hint=f"set KERAS_BACKEND to one of {', '.join(BACKENDS)}",
+        )
+    return backend
+
+
+class KerasEngine:
+    """An FNetBackbone on one device of the running Keras backend."""
+
+    def __init__(self, request: EngineRequest, backend: str, device: str, workers: int) -> None:
+        from fnet_cli.backbone.mixing import choose_mixing, has_matrix_units
+        from fnet_cli.backbone.model import FNetBackbone
+        from fnet_cli.presets.loading import load_backbone
+
+        self.backend = backend
+        self.device = device
+        on_cpu = device == "cpu"
+        self.workers = workers if on_cpu else _GPU_WORKERS
+        self.batch_tokens = _CPU_BATCH_TOKENS[backend] if on_cpu else _GPU_BATCH_TOKENS
+        # JAX always compiles for a shape.
+        self._fixed_shapes = request.fixed_shapes or backend == "jax"
+        self._most_tokens = float("inf")
+        with self._scope():
+            model = load_backbone(request.preset, FNetBackbone, dtype=request.dtype.policy)
+            self.mixing = choose_mixing(
+                model.compute_dtype, matrix_units=has_matrix_units(device)
+            ).value
+            self._forward = compile_forward(
+                backend, Compilation(model, request.pooling, self.mixing, self._fixed_shapes)
+            )
+
+    def embed(self, batch: Batch) -> np.ndarray:
+        """Return float32 (B, H), or (B, S, H) for `tokens` pooling.
+
+        A batch for which the device has not enough memory is halved, and those after it, too.
+        Raises DeviceMemoryError where a single row is too much.
+        """
+        tokens = batch.capacity * batch.token_ids.shape[1]
+        if batch.capacity == 1 or tokens <= self._most_tokens:
+            try:
+                return self._embed(batch)
+            except memory_errors(self.backend) as error:
+                if not is_of_memory(self.backend, error):
+                    raise
+                if batch.capacity == 1:
+                    raise DeviceMemoryError(
+                        f"{self.device}: not enough memory for one row of {tokens} tokens",
+                        hint="free some, use --device cpu, or shorten rows with --sequence-length",
+                    ) from error
+            self._most_tokens = min(self._most_tokens, tokens // 2)
+        return np.concatenate([self.embed(half) for half in batch.halves()])
+
+    def _embed(self, batch: Batch) -> np.ndarray:
+        arrays = [batch.token_ids, batch.segment_ids, batch.lengths]
+        missing = batch.capacity - len(batch.rows) if self._fixed_shapes else 0
+        if missing > 0:
+            arrays = [_repeat_last(array, missing) for array in arrays]
+        with self._scope():
+            return self._forward(*arrays)[: len(batch.rows)]
+
+    def _scope(self) -> AbstractContextManager[Any]:
+        import keras
+
+        scope: AbstractContextManager[Any] = keras.device(self.device)
+        return scope
+
+
+def _repeat_last(array: np.ndarray, times: int) -> np.ndarray:
+    return np.concatenate([array, np.repeat(array[-1:], times, axis=0)])
+
+
+class ReplicatedEngine:
+    """The same model on several devices; each batch goes to one that is free."""
+
+    def __init__(self, engines: list[KerasEngine]) -> None:
+        first = engines[0]
+        self.backend, self.mixing, self.batch_tokens = (
+            first.backend,
+            first.mixing,
+            first.batch_tokens,
+        )
+        self.device = ",".join(engine.device for engine in engines)
+        self.workers = sum(engine.workers for engine in engines)
+        self._free: queue.SimpleQueue[KerasEngine] = queue.SimpleQueue()
+        # In turn, so that every device has work before one has a second batch.
+        for _ in range(first.workers):
+            for engine in engines:
+                self._free.put(engine)
+
+    def embed(self, batch: Batch) -> np.ndarray:
+        """Return what the free engine's `embed` returns, waiting for one."""
+        engine = self._free.get()
+        try:
+            return engine.embed(batch)
+        finally:
+            self._free.put(engine)

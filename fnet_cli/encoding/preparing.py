@@ -1,0 +1,78 @@
+"""A window of rows, checked and measured: all that is done before the model sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from fnet_cli.encoding.batching import Batch, BatchSize, batches
+from fnet_cli.encoding.options import Pooling, Truncate
+from fnet_cli.encoding.plan import JobPlan
+from fnet_cli.encoding.readers.base import RowBatch
+from fnet_cli.encoding.rows import (
+    IdColumn,
+    TokenRows,
+    check_not_longer,
+    check_same_lengths,
+    read_ids,
+)
+from fnet_cli.encoding.windows import windows
+
+
+@dataclass(frozen=True)
+class PreparedWindow:
+    """Rows with their checked ids.
+
+    `lengths` (N,) counts the tokens that are used of each row. The vectors of row r are
+    `starts[r]` to `ends[r]` of the window's: one, or one a token.
+    """
+
+    window: RowBatch
+    tokens: TokenRows
+    segments: TokenRows | None
+    lengths: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return len(self.lengths)
+
+
+def prepared_windows(plan: JobPlan) -> Iterator[PreparedWindow]:
+    """Yield the job's windows in order, every id checked.
+
+    Raises InputDataError naming the first row that cannot be used.
+    """
+    config = plan.preset.config
+    columns = (
+        IdColumn(plan.options.token_column, config.vocabulary_size, "the vocabulary"),
+        IdColumn(plan.segment_column, config.num_segments, "the number of segments"),
+    )
+    for window in windows(plan):
+        yield _prepare(plan, window, *columns)
+
+
+def _prepare(
+    plan: JobPlan, window: RowBatch, token_column: IdColumn, segment_column: IdColumn
+) -> PreparedWindow:
+    tokens = read_ids(window, token_column)
+    if plan.options.truncate is Truncate.ERROR:
+        check_not_longer(window, tokens, plan.shape.sequence_length, token_column.name)
+    segments = None
+    if segment_column.name in window.batch.schema.names:
+        segments = read_ids(window, segment_column)
+        check_same_lengths(window, tokens, segments, (token_column.name, segment_column.name))
+    lengths = np.minimum(tokens.lengths, plan.shape.sequence_length)
+    per_token = plan.options.pooling is Pooling.TOKENS
+    ends = np.cumsum(lengths) if per_token else np.arange(1, len(lengths) + 1)
+    starts = ends - lengths if per_token else ends - 1
+    return PreparedWindow(window, tokens, segments, lengths, starts, ends)
+
+
+def window_batches(plan: JobPlan, prepared: PreparedWindow, size: BatchSize) -> Iterator[Batch]:
+    """Yield the window's rows as dense batches; UsageError where a pad id lacks."""
+    return batches(prepared.tokens, prepared.segments, plan.shape, size)
