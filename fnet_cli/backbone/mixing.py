@@ -1,6 +1,6 @@
 """Fourier mixing, the part of FNet that stands where attention would.
 
-Re(FFT2(x)) of a real x, three ways, all exact. They differ in what they cost:
+Re(FFT2(x)) of a real x, three ways, exact but for rounding. They differ in what they cost:
 
 fft     the complex transform, as the paper writes it; half its work is on imaginary parts that
         are zero, and half its result repeats the other half.
@@ -118,7 +118,7 @@ def _cpu_features() -> frozenset[str]:
 
 
 def _resolve(inputs: Tensor, method: Mixing | str | None) -> Mixing:
-    chosen = Mixing(method or _scope.get())
+    chosen = Mixing(_scope.get() if method is None else method)
     if chosen is not Mixing.AUTO:
         return chosen
     dtype = keras.backend.standardize_dtype(inputs.dtype)
@@ -176,7 +176,9 @@ def _rfft(x: Tensor) -> Tensor:
     if backend == "tensorflow":
         import tensorflow as tf
 
-        return tf.signal.rfft2d(x)
+        parts = tf.signal.rfft2d(x)
+        parts.set_shape((*x.shape[:2], x.shape[2] // 2 + 1))  # which an open graph forgets
+        return parts
     if backend == "jax":
         import jax.numpy as jnp
 

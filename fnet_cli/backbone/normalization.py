@@ -26,14 +26,20 @@ def normalization_dtype(policy: Any) -> Any:
 class AddNormalization(keras.layers.LayerNormalization):
     """LayerNormalization of the sum of its inputs, over their last axis.
 
-    The weights are those of `keras.layers.LayerNormalization`. The result has the layer's
-    compute dtype, or `output_dtype`.
+    The weights are those of `keras.layers.LayerNormalization`.
+
+    Args:
+        epsilon: added to the variance.
+        output_dtype: dtype of the result; None is the layer's compute dtype.
+        **kwargs: `name`, `dtype`, `trainable`, for `keras.layers.Layer`.
 
     """
 
-    def __init__(self, output_dtype: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, epsilon: float = 1e-3, output_dtype: str | None = None, **kwargs: Any
+    ) -> None:
         # The sum casts its terms itself, inside the one kernel.
-        super().__init__(autocast=False, **kwargs)
+        super().__init__(epsilon=epsilon, autocast=False, **kwargs)
         self.output_dtype = output_dtype
 
     def build(self, input_shape: Any) -> None:
@@ -66,7 +72,9 @@ class AddNormalization(keras.layers.LayerNormalization):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, serialised."""
-        return {**super().get_config(), "output_dtype": self.output_dtype}
+        kept = ("name", "trainable", "dtype", "epsilon")
+        config = super().get_config()
+        return {**{name: config[name] for name in kept}, "output_dtype": self.output_dtype}
 
 
 def _as_given(inputs: Any) -> Any:

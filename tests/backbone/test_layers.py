@@ -1,16 +1,15 @@
-"""The layers by themselves: Fourier mixing, the encoder layer, position embeddings."""
+"""The layers by themselves: the encoder layer, position embeddings."""
 
 from __future__ import annotations
 
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import tensorflow as tf
 
 from fnet_cli import FNetEncoder
 from fnet_cli.backbone.embeddings import PositionEmbedding
-from fnet_cli.backbone.mixing import fourier_mixing
+from fnet_cli.backbone.mixing import mixing_scope
 
 INPUTS = np.random.default_rng(0).standard_normal((2, 7, 16)).astype(np.float32)
 
@@ -22,32 +21,6 @@ def as_numpy(tensor) -> np.ndarray:
 def standardised(x: np.ndarray, epsilon: float) -> np.ndarray:
     spread = np.sqrt(x.var(-1, keepdims=True) + epsilon)
     return (x - x.mean(-1, keepdims=True)) / spread
-
-
-# --- Mixing -----------------------------------------------------------------------------------
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.tuples(st.integers(1, 3), st.integers(1, 33), st.integers(1, 33)))
-def test_mixing_is_the_real_part_of_the_transform_over_sequence_and_hidden(shape):
-    x = np.random.default_rng(1).standard_normal(shape)
-    mixed = as_numpy(fourier_mixing(keras.ops.convert_to_tensor(x, "float64")))
-    assert mixed.dtype == np.float64
-    assert mixed == pytest.approx(np.fft.fft2(x).real, abs=1e-9)
-
-
-def test_mixing_an_impulse_gives_ones():
-    impulse = np.zeros((1, 4, 6), np.float32)
-    impulse[0, 0, 0] = 1
-    assert as_numpy(fourier_mixing(keras.ops.convert_to_tensor(impulse))) == pytest.approx(1)
-
-
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_mixing_half_precision_sums_in_float32(dtype):
-    # 512 * 256 ones sum to 131,072, over float16's 65,504 and exact in float32.
-    mixed = fourier_mixing(keras.ops.ones((1, 512, 256), dtype))
-    assert keras.backend.standardize_dtype(mixed.dtype) == "float32"
-    assert as_numpy(mixed)[0, 0, 0] == 512 * 256
 
 
 # --- Encoder layer ----------------------------------------------------------------------------
@@ -102,6 +75,34 @@ def test_the_encoder_layer_returns_its_compute_dtype(dtype):
     made = layer(keras.ops.convert_to_tensor(INPUTS))
     assert keras.backend.standardize_dtype(made.dtype) == layer.compute_dtype
     assert made.shape == INPUTS.shape
+
+
+@pytest.mark.parametrize("method", ["fft", "rfft", "matmul"])
+@pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
+def test_the_encoder_layer_gives_the_same_with_every_method(method, graph):
+    layer = FNetEncoder(24, activation="relu")
+    run = tf.function(layer.call, autograph=False) if graph else layer.call
+    layer.build(INPUTS.shape)
+    with mixing_scope(method):
+        made = as_numpy(run(tf.constant(INPUTS)))
+    assert made == pytest.approx(encode_by_hand(layer, INPUTS.astype("f8"), 1e-5), abs=2e-5)
+
+
+@pytest.mark.parametrize("length", [1, 2, 7])
+@pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
+def test_the_first_position_of_the_encoder_layer_is_that_of_a_call(length, graph):
+    layer = FNetEncoder(24, dropout=0.5)
+    x = tf.constant(INPUTS[:, :length])
+    wanted = as_numpy(layer(x))[:, 0]
+    run = tf.function(layer.first_position, autograph=False) if graph else layer.first_position
+    assert as_numpy(run(x)) == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "mixed_bfloat16", "float64"])
+def test_the_first_position_of_the_encoder_layer_has_its_compute_dtype(dtype):
+    layer = FNetEncoder(24, dtype=dtype)
+    layer.build(INPUTS.shape)
+    assert layer.first_position(tf.cast(INPUTS, layer.compute_dtype)).dtype == layer.compute_dtype
 
 
 # --- Position embeddings ----------------------------------------------------------------------

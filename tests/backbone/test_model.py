@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from builders import TINY, random_tensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -122,6 +125,56 @@ def test_float16_survives_a_row_of_equal_padding():
     inputs = {name: np.zeros((1, 512), int) for name in ("token_ids", "segment_ids")}
     assert np.isfinite(outputs_of(model, inputs)[0]).all()
     assert max(errors_to_reference(model, weights, config, inputs)) < 0.05
+
+
+# --- First position ---------------------------------------------------------------------------
+
+
+def first_position_of(model: FNetBackbone, inputs) -> tuple[np.ndarray, np.ndarray]:
+    made = model.first_position(inputs)
+    return tuple(
+        keras.ops.convert_to_numpy(keras.ops.cast(made[name], "float64"))
+        for name in ("cls_output", "pooled_output")
+    )
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("length", [1, 2, 17])
+def test_the_first_position_is_that_of_a_call(layers, length):
+    config = dataclasses.replace(TINY, num_layers=layers)
+    model = build(config, random_tensors(config))
+    inputs = random_inputs(config, 3, length)
+    sequence, pooled = outputs_of(model, inputs)
+    first, first_pooled = first_position_of(model, inputs)
+    assert first == pytest.approx(sequence[:, 0], abs=1e-5)
+    assert first_pooled == pytest.approx(pooled, abs=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "mixed_bfloat16", "float16"])
+def test_the_first_position_in_half_precision_points_where_a_call_does(tensors, dtype):
+    model = build(TINY, tensors, dtype=dtype)
+    inputs = random_inputs(TINY, 3, 17)
+    sequence, pooled = outputs_of(model, inputs)
+    pairs = zip(first_position_of(model, inputs), (sequence[:, 0], pooled), strict=True)
+    for made, wanted in pairs:
+        lengths = np.linalg.norm(made, axis=-1) * np.linalg.norm(wanted, axis=-1)
+        assert ((made * wanted).sum(-1) / lengths).min() >= 0.999
+
+
+def test_the_first_position_can_be_traced_for_every_length(model):
+    spec = {name: tf.TensorSpec((None, None), "int32") for name in ("token_ids", "segment_ids")}
+    traced = tf.function(model.first_position, input_signature=[spec])
+    for length in (1, 9, 40):
+        inputs = random_inputs(TINY, 2, length)
+        made = traced({name: tf.constant(ids, "int32") for name, ids in inputs.items()})
+        assert made["pooled_output"].numpy() == pytest.approx(
+            outputs_of(model, inputs)[1], abs=1e-5
+        )
+
+
+def test_the_first_position_of_rows_that_are_too_long_is_a_clear_error(model):
+    with pytest.raises(ValueError, match="41 tokens"):
+        model.first_position(random_inputs(TINY, 1, 41))
 
 
 # --- API --------------------------------------------------------------------------------------

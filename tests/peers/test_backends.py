@@ -54,6 +54,36 @@ def test_the_model_equals_the_float64_reference(backend, tmp_path):
     assert np.abs(made["pooled_output"] - pooled).max() <= 2e-5
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_every_mixing_method_equals_float64_numpy(backend, dtype, tmp_path):
+    require(backend)
+    shapes = [(2, 1, 5), (2, 5, 1), (2, 6, 4), (2, 7, 9)]
+    inputs = {str(shape): np.random.default_rng(0).standard_normal(shape) for shape in shapes}
+    np.savez(tmp_path / "inputs.npz", **inputs)
+    script = (
+        "import os, sys\n"
+        "os.environ['JAX_ENABLE_X64'] = '1'\n"
+        "import numpy as np, keras\n"
+        "from fnet_cli.backbone.mixing import fourier_mixing\n"
+        "def mix(x, method):\n"
+        "    x = keras.ops.convert_to_tensor(x, sys.argv[2])\n"
+        "    return keras.ops.convert_to_numpy(fourier_mixing(x, method))\n"
+        "made = {f'{method} {shape}': mix(x, method) for shape, x in np.load(sys.argv[1]).items()\n"
+        "        for method in ('fft', 'rfft', 'matmul')}\n"
+        "np.savez(sys.argv[3], **made)\n"
+    )
+    run_python(backend, "-c", script, f"{tmp_path}/inputs.npz", dtype, f"{tmp_path}/made.npz")
+    with np.load(tmp_path / "made.npz") as made:
+        for name, mixed in made.items():
+            method, _, shape = name.partition(" ")
+            # On JAX Keras computes cosines of float64 in float32.
+            narrow = dtype == "float32" or (backend, method) == ("jax", "matmul")
+            assert mixed.dtype == dtype, name
+            wanted = np.fft.fft2(inputs[shape]).real
+            assert np.abs(mixed - wanted).max() <= (2e-5 if narrow else 1e-12), name
+
+
 def encode(backend: str, directory: Path, pooling: str) -> np.ndarray:
     output = directory / f"{backend}.parquet"
     run_python(
