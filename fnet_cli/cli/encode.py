@@ -72,7 +72,7 @@ def encode(  # noqa: PLR0913
     padding: Annotated[
         Padding,
         _option(
-            "Length a row is padded to: the sequence length, the next of 16, 32, 64 ..., or its "
+            "Length a row is padded to: the sequence length, the next of 8, 16, 24 ..., or its "
             "own. Padding changes FNet's output; max is what it was trained with.",
             _MODEL,
         ),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fnet_cli.constants import SMALLEST_BUCKET
+from fnet_cli.constants import BUCKETS_PER_DOUBLING, SMALLEST_BUCKET
 from fnet_cli.encoding.options import Padding
 from fnet_cli.encoding.rows import TokenRows
 from fnet_cli.errors import UsageError
@@ -80,10 +80,23 @@ def padded_lengths(lengths: np.ndarray, shape: BatchShape) -> np.ndarray:
         return np.full_like(lengths, limit)
     if shape.padding is Padding.NONE:
         return taken
-    powers = SMALLEST_BUCKET << np.arange(max(1, limit).bit_length())
-    buckets = np.append(powers[powers < limit], limit)
+    buckets = np.array(bucket_lengths(limit))
     padded: np.ndarray = buckets[np.searchsorted(buckets, taken)]
     return padded
+
+
+def bucket_lengths(limit: int) -> list[int]:
+    """Return the lengths of bucket padding up to `limit`: 8, 16 ... 64, 80 ... 128, 160 ...
+
+    Few enough that rows of one length fill batches, and close enough that little is padding:
+    the steps are of 8, and above 64 of a quarter of the power of two below.
+    """
+    lengths, length = [], SMALLEST_BUCKET
+    while length < limit:
+        lengths.append(length)
+        power = 1 << (length.bit_length() - 1)
+        length += max(SMALLEST_BUCKET, power // BUCKETS_PER_DOUBLING)
+    return [*lengths, limit]
 
 
 def batches(

@@ -23,7 +23,7 @@ class Padding(StrEnum):
     """To what length a row is padded: a function of the row alone, never of its batch."""
 
     MAX = "max"  # to the sequence length
-    BUCKET = "bucket"  # to the next of 16, 32, 64 ...
+    BUCKET = "bucket"  # to the next of 8, 16, 24 ...
     NONE = "none"  # not at all
 
 

@@ -68,10 +68,11 @@ def test_a_rows_padded_length_is_the_same_alone_and_among_others(rows, padding, 
 
 @pytest.mark.parametrize(
     ("length", "limit", "expected"),
-    [(1, 512, 16), (16, 512, 16), (17, 512, 32), (300, 512, 512), (40, 48, 48), (33, 100, 64),
-     (65, 100, 100), (999, 100, 100), (3, 8, 8)],
+    [(1, 512, 8), (8, 512, 8), (9, 512, 16), (17, 512, 24), (64, 512, 64), (65, 512, 80),
+     (128, 512, 128), (129, 512, 160), (300, 512, 320), (500, 512, 512), (45, 46, 46),
+     (97, 100, 100), (999, 100, 100), (3, 4, 4), (1, 1, 1)],
 )  # fmt: skip
-def test_buckets_double_from_16_up_to_the_sequence_length(length, limit, expected):
+def test_buckets_are_multiples_of_8_then_of_a_quarter_of_a_power_of_two(length, limit, expected):
     assert padded_lengths(np.array([length]), shape(Padding.BUCKET, limit)).tolist() == [expected]
 
 

@@ -20,16 +20,27 @@ _OF_FIRST_POSITION = {Pooling.POOLED: "pooled_output", Pooling.CLS: "cls_output"
 
 @dataclass(frozen=True)
 class Compilation:
-    """What is compiled: a model, a pooling, a mixing method, and whether for each shape anew."""
+    """What is compiled: a model, a pooling and a mixing method."""
 
     model: FNetBackbone
     pooling: Pooling
     mixing: str
-    fixed_shapes: bool
 
 
-def compile_forward(backend: str, compilation: Compilation) -> Forward:
-    """Return the forward pass as a function of NumPy arrays."""
+@dataclass(frozen=True)
+class Compiled:
+    """The forward pass as functions of NumPy arrays.
+
+    `fixed` compiles for each shape anew, which takes a moment, and is faster then; `open` is one
+    for all shapes, None where the backend has no such thing.
+    """
+
+    fixed: Forward
+    open: Forward | None
+
+
+def compile_forward(backend: str, compilation: Compilation) -> Compiled:
+    """Return the forward pass of a model; nothing is compiled before it is called."""
     return _COMPILERS[backend](compilation)
 
 
@@ -62,21 +73,23 @@ def _pool(hidden: Any, lengths: Any, pooling: Pooling) -> Any:
     return ops.max(ops.where(real, hidden, float("-inf")), axis=1)
 
 
-def _compile_tensorflow(compilation: Compilation) -> Forward:
+def _compile_tensorflow(compilation: Compilation) -> Compiled:
     import tensorflow as tf
 
-    # Without fixed shapes one graph serves all: one a shape would retrace and hold memory.
     ids = tf.TensorSpec((None, None), tf.int32)
-    signature = None if compilation.fixed_shapes else [ids, ids, tf.TensorSpec((None,), tf.int32)]
+    open_shapes = [ids, ids, tf.TensorSpec((None,), tf.int32)]
 
-    @tf.function(input_signature=signature, autograph=False)
-    def forward(token_ids: Any, segment_ids: Any, lengths: Any) -> Any:
-        return _embedding(compilation, token_ids, segment_ids, lengths)
+    def compiled(signature: Any) -> Forward:
+        @tf.function(input_signature=signature, autograph=False)
+        def forward(token_ids: Any, segment_ids: Any, lengths: Any) -> Any:
+            return _embedding(compilation, token_ids, segment_ids, lengths)
 
-    return lambda *arrays: np.asarray(forward(*(tf.constant(array) for array in arrays)))
+        return lambda *arrays: np.asarray(forward(*(tf.constant(array) for array in arrays)))
+
+    return Compiled(fixed=compiled(None), open=compiled(open_shapes))
 
 
-def _compile_jax(compilation: Compilation) -> Forward:
+def _compile_jax(compilation: Compilation) -> Compiled:
     import jax
     import keras
 
@@ -88,10 +101,10 @@ def _compile_jax(compilation: Compilation) -> Forward:
         with keras.StatelessScope(state_mapping=zip(variables, values, strict=True)):
             return _embedding(compilation, token_ids, segment_ids, lengths)
 
-    return lambda *arrays: np.asarray(forward(values, *arrays))
+    return Compiled(fixed=lambda *arrays: np.asarray(forward(values, *arrays)), open=None)
 
 
-def _compile_torch(compilation: Compilation) -> Forward:
+def _compile_torch(compilation: Compilation) -> Compiled:
     import torch
     from keras import ops
 
@@ -101,10 +114,10 @@ def _compile_torch(compilation: Compilation) -> Forward:
             result: np.ndarray = ops.convert_to_numpy(made)
             return result
 
-    return forward
+    return Compiled(fixed=forward, open=forward)
 
 
-_COMPILERS: dict[str, Callable[[Compilation], Forward]] = {
+_COMPILERS: dict[str, Callable[[Compilation], Compiled]] = {
     "tensorflow": _compile_tensorflow,
     "jax": _compile_jax,
     "torch": _compile_torch,

@@ -72,17 +72,15 @@ class KerasEngine:
         on_cpu = device == "cpu"
         self.workers = workers if on_cpu else _GPU_WORKERS
         self.batch_tokens = _CPU_BATCH_TOKENS[backend] if on_cpu else _GPU_BATCH_TOKENS
-        # JAX always compiles for a shape.
-        self._fixed_shapes = request.fixed_shapes or backend == "jax"
+        self._fixed_shapes = request.fixed_shapes
         self._most_tokens = float("inf")
         with self._scope():
             model = load_backbone(request.preset, FNetBackbone, dtype=request.dtype.policy)
             self.mixing = choose_mixing(
                 model.compute_dtype, matrix_units=has_matrix_units(device)
             ).value
-            self._forward = compile_forward(
-                backend, Compilation(model, request.pooling, self.mixing, self._fixed_shapes)
-            )
+            compilation = Compilation(model, request.pooling, self.mixing)
+            self._compiled = compile_forward(backend, compilation)
 
     def embed(self, batch: Batch) -> np.ndarray:
         """Return float32 (B, H), or (B, S, H) for `tokens` pooling.
@@ -107,11 +105,15 @@ class KerasEngine:
 
     def _embed(self, batch: Batch) -> np.ndarray:
         arrays = [batch.token_ids, batch.segment_ids, batch.lengths]
-        missing = batch.capacity - len(batch.rows) if self._fixed_shapes else 0
-        if missing > 0:
-            arrays = [_repeat_last(array, missing) for array in arrays]
+        missing = batch.capacity - len(batch.rows)
+        forward = self._compiled.open
+        # The last rows of a length are not worth a graph of their own, nor much filling up.
+        if forward is None or (self._fixed_shapes and missing <= len(batch.rows)):
+            forward = self._compiled.fixed
+            if missing:
+                arrays = [_repeat_last(array, missing) for array in arrays]
         with self._scope():
-            return self._forward(*arrays)[: len(batch.rows)]
+            return forward(*arrays)[: len(batch.rows)]
 
     def _scope(self) -> AbstractContextManager[Any]:
         import keras
