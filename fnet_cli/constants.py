@@ -70,6 +70,8 @@ MAX_ROW_GROUP_BYTES: Final = 128 * 1024**2
 # About a minute on two cores: making a graph for each of the bucket lengths takes up to ten
 # seconds, and saves about a tenth.
 COMPILING_PAYS_OPERATIONS: Final = 2e13
+# Ten minutes or more: trying batch sizes takes some ten seconds.
+TUNING_PAYS_OPERATIONS: Final = {"cpu": 2e14, "gpu": 2e16}
 JSONL_BLOCK_BYTES: Final = 8 * 1024**2
 MAX_JSONL_LINE_BYTES: Final = 256 * 1024**2
 PROGRESS_SECONDS: Final = 5.0

@@ -13,15 +13,16 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from fnet_cli.config import Settings
-from fnet_cli.constants import WINDOWS_AHEAD, __version__
+from fnet_cli.constants import TUNING_PAYS_OPERATIONS, WINDOWS_AHEAD, __version__
 from fnet_cli.encoding.batching import Batch, BatchSize
 from fnet_cli.encoding.engine.base import Engine, EngineRequest
 from fnet_cli.encoding.engine.loading import load_engine
+from fnet_cli.encoding.engine.tuning import tuned_batch_tokens
 from fnet_cli.encoding.finishing import WindowVectors
 from fnet_cli.encoding.options import EncodeOptions
 from fnet_cli.encoding.plan import JobPlan, make_plan
@@ -101,6 +102,7 @@ class _Job:
         self.started = started
         self._context = context
         self._engine: Engine | None = None
+        self._size = BatchSize(1)
         self._first_batch = started
         self._rows_read = 0
         self._rows_done = 0
@@ -183,8 +185,16 @@ class _Job:
                     fixed_shapes=self.plan.is_worth_compiling,
                 )
             )
+            self._size = self._batch_size(self._engine)
             self._first_batch = self._context.clock()
-        return self._engine, BatchSize(self._engine.batch_tokens, options.batch_size)
+        return self._engine, self._size
+
+    def _batch_size(self, engine: Engine) -> BatchSize:
+        kind = engine.device.partition(":")[0]
+        long = (self.plan.operations or 0) >= TUNING_PAYS_OPERATIONS[kind]
+        if self.plan.options.batch_size is None and long:
+            return BatchSize(tuned_batch_tokens(engine, self.plan.typical_width))
+        return BatchSize(engine.batch_tokens, self.plan.options.batch_size)
 
     def _advance(self, batch: Batch) -> None:
         self._rows_done += len(batch.rows)
@@ -197,6 +207,14 @@ class _Job:
         lost = prepared.tokens.lengths - prepared.lengths
         self._rows_truncated += int((lost > 0).sum())
         self._tokens_lost += int(lost.sum())
+
+    def _ran_as(self) -> dict[str, Any]:
+        """Return how the engine worked: settings that change the speed, not the result."""
+        engine = self._engine
+        if engine is None:
+            return {}
+        tokens = None if self._size.rows else self._size.tokens
+        return {"batch_tokens": tokens, "mixing": engine.mixing, "workers": engine.workers}
 
     def report(self, rows_out: int) -> EncodeReport:
         """Return the closing record."""
@@ -221,7 +239,7 @@ class _Job:
                 "sequence_length": plan.shape.sequence_length,
                 "batch_size": plan.options.batch_size,
                 "pad_id": plan.shape.pad_id,
-                "mixing": engine.mixing if engine else "",
+                **self._ran_as(),
             },
             version=__version__,
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import orjson
 import pyarrow as pa
 
@@ -20,7 +21,7 @@ from fnet_cli.constants import (
     WINDOW_BYTES,
     __version__,
 )
-from fnet_cli.encoding.batching import BatchShape
+from fnet_cli.encoding.batching import BatchShape, padded_lengths
 from fnet_cli.encoding.engine.devices import parse_device
 from fnet_cli.encoding.options import EncodeOptions, FileFormat, OutputDtype, Padding, Pooling
 from fnet_cli.encoding.readers.base import RowSource, column_type
@@ -75,11 +76,23 @@ class JobPlan:
         padding = self.options.padding
         if padding is not Padding.BUCKET:
             return padding is Padding.MAX  # one shape, or one for each length
-        if self.tokens is None:
-            return False
-        inner = self.preset.config.hidden_dim * self.preset.config.intermediate_dim
-        operations = 4 * self.preset.config.num_layers * inner * self.tokens
-        return operations >= COMPILING_PAYS_OPERATIONS
+        return (self.operations or 0) >= COMPILING_PAYS_OPERATIONS
+
+    @property
+    def operations(self) -> int | None:
+        """About how many multiplications and additions the job takes; None if it cannot be told."""
+        fixed = self.options.padding is Padding.MAX and self.rows is not None
+        tokens = self.rows * self.shape.sequence_length if fixed and self.rows else self.tokens
+        config = self.preset.config
+        per_token = 4 * config.num_layers * config.hidden_dim * config.intermediate_dim
+        return None if tokens is None else per_token * tokens
+
+    @property
+    def typical_width(self) -> int:
+        """The padded length of a row of the mean length, as far as it is known."""
+        most = self.shape.sequence_length
+        mean = self.tokens // self.rows if self.tokens and self.rows else most
+        return int(padded_lengths(np.array([mean]), self.shape)[0])
 
     @property
     def expected_bytes(self) -> int | None:

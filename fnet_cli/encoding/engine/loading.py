@@ -100,7 +100,8 @@ class KerasEngine:
                         f"{self.device}: not enough memory for one row of {tokens} tokens",
                         hint="free some, use --device cpu, or shorten rows with --sequence-length",
                     ) from error
-            self._most_tokens = min(self._most_tokens, tokens // 2)
+            half_tokens = (batch.capacity + 1) // 2 * batch.token_ids.shape[1]
+            self._most_tokens = min(self._most_tokens, half_tokens)
         return np.concatenate([self.embed(half) for half in batch.halves()])
 
     def _embed(self, batch: Batch) -> np.ndarray:
