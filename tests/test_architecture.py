@@ -40,8 +40,8 @@ KERAS_ROOMS = (
     "fnet_cli.backbone.embeddings", "fnet_cli.backbone.encoder", "fnet_cli.backbone.fusing",
     "fnet_cli.backbone.mixing", "fnet_cli.backbone.model", "fnet_cli.backbone.normalization",
     "fnet_cli.encoding.engine.compiling", "fnet_cli.encoding.engine.devices",
-    "fnet_cli.encoding.engine.loading", "fnet_cli.encoding.engine.memory",
-    "fnet_cli.presets.loading",
+    "fnet_cli.encoding.engine.floor", "fnet_cli.encoding.engine.loading",
+    "fnet_cli.encoding.engine.memory", "fnet_cli.presets.loading",
 )  # fmt: skip
 # Reads a pickle with torch, once the user has allowed it.
 TORCH_ROOMS = ("fnet_cli.presets.layouts.torch_pickle",)
@@ -50,7 +50,8 @@ FRAMEWORKS = {"keras", "tensorflow", "jax", "torch"}
 MANY_PARAMETERS = 5
 MANY_BY_DESIGN = {
     ("fnet_cli.backbone.encoder", "__init__"), ("fnet_cli.backbone.model", "__init__"),
-    ("fnet_cli.cli.encode", "encode"), ("fnet_cli.cli.store", "pull_command"),
+    ("fnet_cli.cli.bench", "bench"), ("fnet_cli.cli.encode", "encode"),
+    ("fnet_cli.cli.store", "pull_command"),
 }  # fmt: skip
 HEAVY = FRAMEWORKS | {"pyarrow", "kagglehub", "huggingface_hub"}
 

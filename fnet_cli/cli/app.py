@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from fnet_cli.cli import caches, store  # noqa: F401 - they add their commands
+from fnet_cli.cli.bench import bench
 from fnet_cli.cli.encode import encode
 from fnet_cli.cli.presets import presets_app
 from fnet_cli.cli.summary import summary
@@ -39,4 +40,5 @@ def _options(
 
 app.command()(encode)
 app.command()(summary)
+app.command()(bench)
 app.add_typer(presets_app)

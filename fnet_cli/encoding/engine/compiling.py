@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,17 +77,22 @@ def _pool(hidden: Any, lengths: Any, pooling: Pooling) -> Any:
 def _compile_tensorflow(compilation: Compilation) -> Compiled:
     import tensorflow as tf
 
-    ids = tf.TensorSpec((None, None), tf.int32)
-    open_shapes = [ids, ids, tf.TensorSpec((None,), tf.int32)]
+    @tf.function(autograph=False)
+    def forward(token_ids: Any, segment_ids: Any, lengths: Any) -> Any:
+        return _embedding(compilation, token_ids, segment_ids, lengths)
 
-    def compiled(signature: Any) -> Forward:
-        @tf.function(input_signature=signature, autograph=False)
-        def forward(token_ids: Any, segment_ids: Any, lengths: Any) -> Any:
-            return _embedding(compilation, token_ids, segment_ids, lengths)
+    @cache
+    def graph(rows: int | None, width: int | None) -> Any:
+        ids = tf.TensorSpec((rows, width), tf.int32)
+        return forward.get_concrete_function(ids, ids, tf.TensorSpec((rows,), tf.int32))
 
-        return lambda *arrays: np.asarray(forward(*(tf.constant(array) for array in arrays)))
+    def run(shape: tuple[int | None, ...], arrays: tuple[np.ndarray, ...]) -> np.ndarray:
+        return np.asarray(graph(*shape)(*(tf.constant(array) for array in arrays)))
 
-    return Compiled(fixed=compiled(None), open=compiled(open_shapes))
+    return Compiled(
+        fixed=lambda *arrays: run(arrays[0].shape, arrays),
+        open=lambda *arrays: run((None, None), arrays),
+    )
 
 
 def _compile_jax(compilation: Compilation) -> Compiled:
