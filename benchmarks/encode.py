@@ -1,138 +1,104 @@
 """Time encode beside keras_hub and transformers: same rows, same weights, interleaved rounds.
 
-python benchmarks/encode.py --model base --tokens 512
+python benchmarks/encode.py --model base --tokens 512 --dtype bfloat16
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import multiprocessing
-import statistics
 import tempfile
-from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from contenders import Job, Round, serve
+import floor
+import inputs
+from comparing import Comparison, numbers, true_outputs
+from contenders import ENCODE, ENGINE, PEERS
+from racing import THREADS, Contender, Job, print_table, race, write_json
 
-from fnet_cli.backbone.config import BackboneConfig
-from fnet_cli.presets.registry import BUILTIN_PRESETS
-
-MODELS = {"mini": "f_net_mini_en", "base": "f_net_base_en", "large": "f_net_large_en"}
-OURS = ("fnet engine", "fnet encode")
-PEERS = {"keras_hub": "keras_hub predict", "transformers": "transformers eager"}
-
-
-def make_job(directory: Path, config: BackboneConfig, arguments: argparse.Namespace) -> Job:
-    """Write seeded weights as a preset, and seeded rows of one length."""
-    from builders import write_preset
-
-    write_preset(directory / "preset", config)
-    ids = np.random.default_rng(0).integers(
-        0, config.vocabulary_size, (arguments.rows, arguments.tokens), dtype=np.int32
-    )
-    pq.write_table(pa.table({"token_ids": list(ids)}), directory / "tokens.parquet")
-    return Job(directory / "preset", directory / "tokens.parquet", arguments.batch_size)
+_ROWS, _SHORT_ROWS = 16, 512
+# Short rows make small batches, so peers may try larger ones.
+_BATCH_SIZES, _SHORT_BATCH_SIZES = (8,), (8, 32, 128)
 
 
-def peers(text: str) -> list[str]:
-    """Parse `--peers`: names with commas between them, or nothing for this project alone."""
-    names = [name for name in text.split(",") if name]
-    unknown = [name for name in names if name not in PEERS]
-    if unknown:
-        known = ", ".join(PEERS)
-        raise argparse.ArgumentTypeError(f"no peer {', '.join(unknown)}; there are {known}")
-    return names
+def make_job(directory: Path, arguments: argparse.Namespace) -> Job:
+    """Write seeded weights as a preset, and seeded rows."""
+    short = arguments.lengths == "short"
+    rows = arguments.rows or (_SHORT_ROWS if short else _ROWS)
+    lengths = inputs.short_lengths(rows) if short else inputs.equal_lengths(rows, arguments.tokens)
+    tokens = directory / "tokens.parquet"
+    inputs.write_rows(tokens, lengths, inputs.MODELS[arguments.model].vocabulary_size)
+    sizes = arguments.peer_batch_sizes or (_SHORT_BATCH_SIZES if short else _BATCH_SIZES)
+    preset = inputs.preset_of(arguments.model, directory)
+    return Job(preset, tokens, arguments.dtype, short=short, batch_sizes=sizes)
 
 
-def start(names: list[str], job: Job) -> dict[str, Connection]:
-    """Start a process for each contender, one after the other, and return those that are ready."""
-    context = multiprocessing.get_context("spawn")
-    ready = {}
-    for name in names:
-        here, there = context.Pipe()
-        context.Process(target=serve, args=(name, job, there), daemon=True).start()
-        there.close()  # so that a worker that dies is an EOFError here, not a wait for ever
-        try:
-            answer = here.recv()
-        except EOFError:
-            raise SystemExit(f"{name}: its process failed; the traceback is above") from None
-        if answer == "ready":
-            ready[name] = here
-        else:
-            print(f"{name}: {answer}")
-    return ready
+def peers(text: str) -> list[Contender]:
+    """Parse `--peers`: beginnings of names with commas between, or nothing for none."""
+    beginnings = [name for name in text.split(",") if name]
+    for beginning in beginnings:
+        if not any(name.startswith(beginning) for name in PEERS):
+            known = ", ".join(PEERS)
+            raise argparse.ArgumentTypeError(f"no peer {beginning}; there are {known}")
+    return [peer for name, peer in PEERS.items() if name.startswith(tuple(beginnings))]
 
 
-def race(ready: dict[str, Connection], rounds: int) -> dict[str, list[Round]]:
-    """Let the contenders take turns; only one works at a time.
-
-    Every other round runs backwards, so that none always works after the same one.
-    """
-    results: dict[str, list[Round]] = {name: [] for name in ready}
-    for number in range(rounds):
-        for name, connection in list(ready.items())[:: -1 if number % 2 else 1]:
-            connection.send("go")
-            results[name].append(connection.recv())
-    for connection in ready.values():
-        connection.send(None)
-    return results
+def line(comparison: Comparison, name: str) -> dict[str, Any]:
+    """Return how a contender compares with ours."""
+    return {
+        **comparison.rates(name),
+        "engine_is_faster_by": comparison.times_slower(name, ENGINE.name),
+        "encode_is_faster_by": comparison.times_slower(name, ENCODE.name),
+        "share_of_floor": comparison.times_slower(floor.NAME, name),
+        "spread": comparison.spread(name),
+        "max_difference": comparison.max_difference(name, ENGINE.name),
+        "min_cosine": comparison.min_cosine(name),
+    }
 
 
-def summarise(results: dict[str, list[Round]], rows: int, tokens: int) -> list[dict[str, object]]:
-    """Return a line a contender: rates by the median round, and how it compares with ours."""
-    times = {name: [r.seconds for r in rs] for name, rs in results.items()}
-    medians = {name: statistics.median(seconds) for name, seconds in times.items()}
-    reference = results["fnet engine"][0].pooled
-    return [
-        {
-            "contender": name,
-            "rows_per_second": round(rows / seconds, 2),
-            "tokens_per_second": round(rows * tokens / seconds),
-            "engine_is_faster_by": round(seconds / medians["fnet engine"], 3),
-            "encode_is_faster_by": round(seconds / medians["fnet encode"], 3),
-            "spread": round(max(times[name]) / min(times[name]), 2),
-            "max_difference": float(np.abs(results[name][0].pooled - reference).max()),
-        }
-        for name, seconds in medians.items()
-    ]
+def parse() -> argparse.Namespace:
+    """Return the command line's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", choices=inputs.MODELS, default="base")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--lengths", choices=("equal", "short"), default="equal")
+    parser.add_argument("--rows", type=int, help=f"default {_ROWS}, or {_SHORT_ROWS} short ones")
+    parser.add_argument("--tokens", type=int, default=512, help="of each row, unless short")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peer-batch-sizes", type=numbers, help="such as 8,16: the best counts")
+    parser.add_argument("--peers", type=peers, help=f"any of {','.join(PEERS)}, or beginnings")
+    parser.add_argument("--no-floor", action="store_true", help="leave out the matmul floor")
+    parser.add_argument("--json", type=Path, help="also write the lines to this file")
+    return parser.parse_args()
 
 
-def print_lines(lines: list[dict[str, object]]) -> None:
-    """Print the lines as a table."""
-    widths = {key: max(len(key), *(len(str(line[key])) for line in lines)) for key in lines[0]}
-    print("  ".join(f"{key:>{width}}" for key, width in widths.items()))
-    for line in lines:
-        print("  ".join(f"{line[key]!s:>{width}}" for key, width in widths.items()))
+def contenders(arguments: argparse.Namespace) -> list[Contender]:
+    """Return who runs: ours, those peers that are asked for or installed, and the floor."""
+    wanted = list(PEERS.values()) if arguments.peers is None else arguments.peers
+    chosen = [ENGINE, ENCODE, *wanted, *(() if arguments.no_floor else floor.FLOOR)]
+    for contender in chosen:
+        if not contender.is_installed:
+            print(f"{contender.name} ({contender.backend}): left out: it is not installed")
+    return [contender for contender in chosen if contender.is_installed]
 
 
 def main() -> None:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", choices=MODELS, default="base")
-    parser.add_argument("--rows", type=int, default=16)
-    parser.add_argument("--tokens", type=int, default=512)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--peers", type=peers, default=list(PEERS), help=",".join(PEERS))
-    parser.add_argument("--json", type=Path, help="also write the lines to this file")
-    arguments = parser.parse_args()
-    config = BUILTIN_PRESETS[MODELS[arguments.model]].config
+    arguments = parse()
     with tempfile.TemporaryDirectory() as directory:
-        job = make_job(Path(directory), config, arguments)
-        names = [*OURS, *(PEERS[peer] for peer in arguments.peers)]
-        results = race(start(names, job), arguments.rounds)
-    lines = summarise(results, arguments.rows, arguments.tokens)
+        job = make_job(Path(directory), arguments)
+        results = race(contenders(arguments), job, arguments.rounds)
+        rows = inputs.read_rows(job.tokens)
+        comparison = Comparison(results, rows, floor.operations(job), true_outputs(job))
+    lines = [line(comparison, name) for name in results]
+    what = "short rows" if job.short else f"rows of {arguments.tokens} tokens"
     print(
-        f"{arguments.model}, {arguments.rows} rows of {arguments.tokens} tokens, batch "
-        f"{arguments.batch_size}, float32, median of {arguments.rounds} rounds"
+        f"{arguments.model}, {len(rows)} {what}, {arguments.dtype}, {THREADS} cores, "
+        f"median of {arguments.rounds} rounds"
     )
-    print_lines(lines)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(lines, indent=2) + "\n")
+    print_table(lines)
+    variants = [{"variant_seconds": comparison.variant_seconds(name)} for name in results]
+    write_json(arguments.json, [one | more for one, more in zip(lines, variants, strict=True)])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Peak memory of `fnet encode` on files of different lengths: it must not grow with the rows.
 
 python benchmarks/memory.py --rows 2000 20000 200000
+python benchmarks/memory.py --preset base --tokens 1 --rows 2000 20000
 """
 
 from __future__ import annotations
@@ -13,38 +14,23 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import inputs
 
-from fnet_cli.config import Settings
 from fnet_cli.errors import PresetError
-from fnet_cli.presets.resolving import resolve_preset
-
-CHUNK_ROWS = 10_000
-
-
-def write_rows(path: Path, rows: int, tokens: int, vocabulary_size: int) -> None:
-    """Write seeded token rows of one length, a row group for every chunk."""
-    rng = np.random.default_rng(0)
-    schema = pa.schema([("token_ids", pa.list_(pa.int32()))])
-    with pq.ParquetWriter(path, schema) as writer:
-        for start in range(0, rows, CHUNK_ROWS):
-            count = min(CHUNK_ROWS, rows - start)
-            ids = rng.integers(0, vocabulary_size, (count, tokens), dtype=np.int32)
-            writer.write_table(pa.table({"token_ids": list(ids)}, schema=schema))
 
 
 def peak_megabytes(path: Path, preset: str) -> float:
     """Return the peak resident set of one encode."""
     command = [
         sys.executable, "-m", "fnet_cli", "encode", str(path), "-o", str(path.with_suffix(".out")),
-        "--format", "parquet", "--padding", "bucket", "--preset", preset, "--overwrite", "-q",
+        "--format", "parquet", "--padding", "bucket", "--pad-id", str(inputs.PAD_ID),
+        "--preset", preset, "--overwrite", "-q",
     ]  # fmt: skip
     process = subprocess.Popen(command)
     _, status, usage = os.wait4(process.pid, 0)
-    if os.waitstatus_to_exitcode(status):
-        raise SystemExit(f"failed: {' '.join(command)}")
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"failed with {process.returncode}: {' '.join(command)}")
     # A child's count starts at what its parent held when it was started.
     if usage.ru_maxrss <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
         raise SystemExit("this process is larger than the encode that it measures")
@@ -56,19 +42,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[2_000, 20_000])
     parser.add_argument("--tokens", type=int, default=32)
-    parser.add_argument("--preset", default="f_net_mini_en")
+    parser.add_argument("--preset", default="f_net_mini_en", help=inputs.PRESET_HELP)
     arguments = parser.parse_args()
-    try:
-        vocabulary_size = resolve_preset(arguments.preset, Settings()).config.vocabulary_size
-    except PresetError as error:
-        print(f"skipped: {error}")
-        return
     first = 0.0
     with tempfile.TemporaryDirectory() as directory:
+        preset = inputs.preset_of(arguments.preset, Path(directory))
+        try:
+            vocabulary_size = inputs.preset_at(preset).config.vocabulary_size
+        except PresetError as error:
+            print(f"skipped: {error}")
+            return
         for rows in arguments.rows:
             path = Path(directory) / "tokens.parquet"
-            write_rows(path, rows, arguments.tokens, vocabulary_size)
-            peak = peak_megabytes(path, arguments.preset)
+            inputs.write_rows(path, inputs.equal_lengths(rows, arguments.tokens), vocabulary_size)
+            peak = peak_megabytes(path, preset)
             first = first or peak
             print(f"{rows:>10,} rows  {peak:8.0f} MB  {peak / first:.3f}", flush=True)
 
