@@ -62,14 +62,14 @@ BUCKETS_PER_DOUBLING: Final = 4
 # stay near this size, so memory does not depend on the number of rows.
 WINDOW_BYTES: Final = 16 * 1024**2
 MAX_WINDOW_ROWS: Final = 16_384
-# Windows that wait to be embedded, and to be written.
-WINDOWS_AHEAD: Final = 2
+# Windows that wait to be embedded, and to be written: one each, for each is memory.
+WINDOWS_AHEAD: Final = 1
 # What a window's rows may take as they are read, and a row group's as they wait to be written.
 MAX_READ_BYTES: Final = 64 * 1024**2
 MAX_ROW_GROUP_BYTES: Final = 128 * 1024**2
-# About a minute on two cores: making a graph for each of the bucket lengths takes up to ten
-# seconds, and saves about a tenth.
-COMPILING_PAYS_OPERATIONS: Final = 2e13
+# From how many operations a graph for each shape of batch pays, by padding; 3e11 take a second on
+# two cores. A graph takes a second to make and saves a tenth; bucket padding has up to twenty.
+COMPILING_PAYS_OPERATIONS: Final = {"max": 2e12, "bucket": 2e13}
 # Ten minutes or more: trying batch sizes takes some ten seconds.
 TUNING_PAYS_OPERATIONS: Final = {"cpu": 2e14, "gpu": 2e16}
 JSONL_BLOCK_BYTES: Final = 8 * 1024**2

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,25 @@ class _ClassProperty:
         return self._getter(owner)
 
 
+_weights_come = ContextVar("weights_come", default=False)
+
+
+@contextmanager
+def weights_to_come() -> Iterator[None]:
+    """Build models whose weights are all assigned afterwards; until then they are zeros.
+
+    To draw 80 million random numbers takes most of a second.
+    """
+    token = _weights_come.set(True)
+    try:
+        yield
+    finally:
+        _weights_come.reset(token)
+
+
 def _normal() -> keras.initializers.Initializer:
+    if _weights_come.get():
+        return keras.initializers.Zeros()
     return keras.initializers.RandomNormal(stddev=INITIALIZER_STDDEV)
 
 

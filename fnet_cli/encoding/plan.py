@@ -74,9 +74,11 @@ class JobPlan:
         run again gives the same numbers.
         """
         padding = self.options.padding
-        if padding is not Padding.BUCKET:
-            return padding is Padding.MAX  # one shape, or one for each length
-        return (self.operations or 0) >= COMPILING_PAYS_OPERATIONS
+        if padding is Padding.NONE:
+            return False  # a shape for each length
+        if self.operations is None:
+            return padding is Padding.MAX
+        return self.operations >= COMPILING_PAYS_OPERATIONS[padding]
 
     @property
     def operations(self) -> int | None:

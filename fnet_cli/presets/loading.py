@@ -32,11 +32,14 @@ def load_backbone(
     Weights are checked against the preset's own config before the model is built, so that a
     file that lies costs no memory. Raises PresetError or UnsafePresetError.
     """
+    from fnet_cli.backbone.model import weights_to_come
+
     arguments = {**preset.config.to_dict(), **overrides}
     if not load_weights:
         return cls(**arguments)
     with preset.open_weights() as source:
-        model = cls(**arguments)
+        with weights_to_come():
+            model = cls(**arguments)
         variables = parameter_variables(model)
         for name, tensor in source.tensors():
             if tuple(variables[name].shape) != tensor.shape:
