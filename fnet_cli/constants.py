@@ -55,7 +55,7 @@ TOKEN_COLUMN: Final = "token_ids"  # noqa: S105 - a column's name, no secret
 SEGMENT_COLUMN: Final = "segment_ids"
 OUTPUT_METADATA_KEY: Final = b"fnet"
 # Bucket padding: to a multiple of this, and of an eighth of the next power of two where that is
-# more. So at most an eighth of a long row is padding, and there are few lengths.
+# more. So at most a fifth of a long row is padding, and there are few lengths.
 SMALLEST_BUCKET: Final = 8
 BUCKETS_PER_DOUBLING: Final = 4
 # A window is what is grouped by length, encoded, and written as one row group. Its embeddings

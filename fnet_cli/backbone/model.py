@@ -48,10 +48,20 @@ def weights_to_come() -> Iterator[None]:
         _weights_come.reset(token)
 
 
+@keras.saving.register_keras_serializable(package="fnet_cli")
+class LazyNormal(keras.initializers.RandomNormal):
+    """RandomNormal, but for drawing nothing inside `weights_to_come`."""
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        """Return zeros where the weights come later, and random numbers otherwise."""
+        if _weights_come.get():
+            return keras.ops.zeros(shape, dtype)
+        return super().__call__(shape, dtype)
+
+
 def _normal() -> keras.initializers.Initializer:
-    if _weights_come.get():
-        return keras.initializers.Zeros()
-    return keras.initializers.RandomNormal(stddev=INITIALIZER_STDDEV)
+    kind = LazyNormal if _weights_come.get() else keras.initializers.RandomNormal
+    return kind(stddev=INITIALIZER_STDDEV)
 
 
 @keras.saving.register_keras_serializable(package="fnet_cli")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -180,7 +181,7 @@ def encode(  # noqa: PLR0913
 def _batch_size(text: str) -> int | None:
     if text == "auto":
         return None
-    if text.isascii() and text.removeprefix("-").isdigit():
+    if re.fullmatch(r"-?[0-9]{1,9}", text):
         return int(text)
     raise UsageError(
         f"--batch-size {text!r} is not a number", hint="give a number of rows, or auto"

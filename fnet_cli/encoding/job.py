@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, BinaryIO
@@ -119,15 +120,21 @@ class _Job:
         with (
             Ahead(prepared_windows(self.plan), WINDOWS_AHEAD) as prepared,
             Workers[None](1) as writing,
+            closing(self._encoded(prepared)) as encoded,
         ):
-            for window in self._encoded(prepared):
+            for window in encoded:
+                # A pipe may not be read for long, and its reader may go: both are this thread's
+                # to notice, which a signal interrupts.
+                if self.plan.target.path is None:
+                    _write(sink, window)
+                    continue
                 if len(writing) == WINDOWS_AHEAD:
                     writing.result()
                 writing.submit(partial(_write, sink, window))
             while len(writing):
                 writing.result()
 
-    def _encoded(self, prepared: Ahead[PreparedWindow]) -> Iterator[WindowVectors]:
+    def _encoded(self, prepared: Ahead[PreparedWindow]) -> Generator[WindowVectors, None, None]:
         """Yield the windows in order, each when all its rows are embedded."""
         first = next(prepared, None)
         if first is None:
@@ -136,7 +143,7 @@ class _Job:
         under_way: deque[tuple[WindowVectors, Batch]] = deque()
         with Workers[np.ndarray](engine.workers) as embedding:
 
-            def settle(most: int) -> Iterator[WindowVectors]:
+            def settle(most: int) -> Generator[WindowVectors, None, None]:
                 while len(under_way) > most:
                     window, batch = under_way.popleft()
                     window.place(batch, embedding.result())

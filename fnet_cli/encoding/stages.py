@@ -15,19 +15,23 @@ from fnet_cli.outcomes import Outcome
 T = TypeVar("T")
 # How often a thread that cannot go on looks whether it still should.
 _POLL_SECONDS = 0.1
+_LEAVE_SECONDS = 1.0
 
 
 class Ahead(Generic[T]):
     """The items of an iterator, made in a thread of its own before they are asked for.
 
     An error in the iterator is raised where its item would have come. The thread is a daemon:
-    one that waits for a pipe keeps no program from ending.
+    one that waits for a pipe keeps no program from ending, but for a second.
     """
 
     def __init__(self, items: Iterator[T], depth: int) -> None:
         self._ready: queue.Queue[Outcome[T]] = queue.Queue(depth)
         self._stopped = threading.Event()
-        threading.Thread(target=self._run, args=(items,), name="fnet-ahead", daemon=True).start()
+        self._thread = threading.Thread(
+            target=self._run, args=(items,), name="fnet-ahead", daemon=True
+        )
+        self._thread.start()
 
     @property
     def is_ready(self) -> bool:
@@ -50,6 +54,9 @@ class Ahead(Generic[T]):
         _trace: TracebackType | None,
     ) -> None:
         self._stopped.set()
+        # A read of a file ends soon. Left running, it would come back into an interpreter that
+        # is gone, which native code does not survive.
+        self._thread.join(_LEAVE_SECONDS)
 
     def _run(self, items: Iterator[T]) -> None:
         last = False

@@ -272,3 +272,9 @@ def test_a_keras_file_gives_the_same_model_back(tensors, tmp_path, dtype):
     assert again.dtype_policy.name == dtype
     inputs = random_inputs(TINY, 2, 9)
     assert np.array_equal(outputs_of(model, inputs)[0], outputs_of(again, inputs)[0])
+
+
+def test_a_clone_of_a_loaded_model_starts_from_random_weights():
+    clone = keras.models.clone_model(FNetBackbone.from_preset("f_net_mini_en"))
+    for name in ("token_embedding", "embedding_projection", "pooled_dense"):
+        assert np.abs(keras.ops.convert_to_numpy(clone.get_layer(name).weights[0])).max() > 0

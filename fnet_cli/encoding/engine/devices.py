@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 
 from fnet_cli.errors import UsageError
@@ -26,7 +27,7 @@ def parse_device(text: str) -> WantedDevice:
     if kind in ("auto", "cpu", "gpu") and not colon:
         return WantedDevice(kind)
     numbers = rest.split(",")
-    if kind == "gpu" and all(part.isascii() and part.isdigit() for part in numbers):
+    if kind == "gpu" and all(re.fullmatch(r"[0-9]{1,4}", part) for part in numbers):
         indices = tuple(map(int, numbers))
         if len(set(indices)) == len(indices):
             return WantedDevice(kind, indices)

@@ -108,6 +108,8 @@ class KerasEngine:
         arrays = [batch.token_ids, batch.segment_ids, batch.lengths]
         missing = batch.capacity - len(batch.rows)
         forward = self._compiled.open
+        if forward is None:  # every size of a batch is compiled: to the next power of two
+            missing = min(missing, (1 << (len(batch.rows) - 1).bit_length()) - len(batch.rows))
         # The last rows of a length are not worth a graph of their own, nor much filling up.
         if forward is None or (self._fixed_shapes and missing <= len(batch.rows)):
             forward = self._compiled.fixed
