@@ -91,12 +91,12 @@ def mixing_scope(method: Mixing | str) -> Iterator[None]:
 
 
 def choose_mixing(dtype: str, *, matrix_units: bool) -> Mixing:
-    """Return the fastest method for inputs of `dtype` (docs/performance.md has the measurements).
+    """Return the method for inputs of `dtype`.
 
     `matrix_units` says whether the device multiplies bfloat16 matrices at a rate of its own: the
-    tensor cores of a GPU, a CPU with AMX. Only there do the products of `matmul` cost less than
-    the passes over memory of a Fourier transform in float32. Everywhere else rfft wins, for
-    every backend and every length from 16 to 512.
+    tensor cores of a GPU, a CPU with AMX. There the products of `matmul` should cost less than the
+    passes over memory of a Fourier transform in float32. Everywhere else rfft, which was the
+    fastest on a CPU without AMX (docs/performance.md); `benchmarks/mixing.py` tells for others.
     """
     return Mixing.MATMUL if dtype == "bfloat16" and matrix_units else Mixing.RFFT
 
