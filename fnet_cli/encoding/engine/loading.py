@@ -17,8 +17,9 @@ from fnet_cli.encoding.engine.memory import is_of_memory, memory_errors
 from fnet_cli.errors import DeviceMemoryError, UsageError
 
 BACKENDS = ("tensorflow", "jax", "torch")
-# Tokens of a batch: measured for TensorFlow (docs/performance.md), long jobs try others. A core's cache is small, and a batch that is
-# in it needs no memory bandwidth; a GPU wants enough work to hide what starting it costs.
+# Tokens of a batch; TensorFlow's is measured (docs/performance.md), and long jobs try others. A
+# core's cache is small, and a batch that is in it needs no memory bandwidth; a GPU wants enough
+# work to hide what starting it costs.
 _CPU_BATCH_TOKENS = {"tensorflow": 1024, "jax": 4096, "torch": 4096}
 _GPU_BATCH_TOKENS = 32_768
 # One batch is copied to or from a GPU while another is computed.
