@@ -54,7 +54,7 @@ EMBEDDING_COLUMN: Final = "embedding"
 TOKEN_COLUMN: Final = "token_ids"  # noqa: S105 - a column's name, no secret
 SEGMENT_COLUMN: Final = "segment_ids"
 OUTPUT_METADATA_KEY: Final = b"fnet"
-# Bucket padding: to a multiple of this, and of an eighth of the next power of two where that is
+# Bucket padding: to a multiple of this, and of a quarter of the power of two below where that is
 # more. So at most a fifth of a long row is padding, and there are few lengths.
 SMALLEST_BUCKET: Final = 8
 BUCKETS_PER_DOUBLING: Final = 4
