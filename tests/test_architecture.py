@@ -24,10 +24,11 @@ MODULES = {
     for path in PACKAGE.rglob("*.py")
 }
 # What each room may import of the package, besides itself; files, outcomes and units are tools.
-_BASE = {"constants", "errors", "files", "outcomes", "units"}
+_BASE = {"constants", "errors", "files", "outcomes", "processor", "units"}
 _MIDDLE = {"backbone", "presets", "tokenizer"}
 MAY_IMPORT = {
-    "constants": set(), "errors": set(), "files": _BASE, "outcomes": set(), "units": _BASE,
+    "constants": set(), "errors": set(), "files": _BASE, "outcomes": set(),
+    "processor": set(), "units": _BASE,
     "config": {"constants", "errors", "files"}, "backbone": {*_BASE, "config"},
     "tokenizer": {*_BASE, "config"}, "presets": {*_BASE, "config", "backbone", "tokenizer"},
     "encoding": {*_BASE, *_MIDDLE, "config"}, "cli": {*_BASE, *_MIDDLE, "config", "encoding"},

@@ -1,4 +1,4 @@
-"""Elementwise work in one kernel, where a backend would otherwise run it step by step."""
+"""What depends on backend and device: elementwise work in one kernel, and which device that is."""
 
 from __future__ import annotations
 
@@ -38,3 +38,17 @@ def _cluster(function: Callable[..., Any]) -> Callable[..., Any]:
 
     cluster: Callable[..., Any] = tf.function(function, autograph=False, jit_compile=True)
     return cluster
+
+
+def running_device() -> str:
+    """Return the kind of device that the running backend puts tensors on: "cpu", or another."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return "gpu" if tf.config.list_logical_devices("GPU") else "cpu"
+    if backend == "jax":
+        import jax
+
+        return str(jax.default_backend())
+    return str(keras.ops.zeros(()).device.type)

@@ -19,13 +19,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import keras
 from keras import ops
 
-from fnet_cli.backbone.fusing import fused
+from fnet_cli.backbone.fusing import fused, running_device
+from fnet_cli.processor import read_processor
 
 Tensor = Any
 
@@ -108,13 +108,7 @@ def has_matrix_units(device: str) -> bool:
 
 @cache
 def _cpu_features() -> frozenset[str]:
-    """Return what the processor says it can do; nothing where the system does not say it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return frozenset()
-    flags = (line.partition(":")[2] for line in lines if line.startswith("flags"))
-    return frozenset(next(flags, "").split())
+    return read_processor().features or frozenset()
 
 
 def _resolve(inputs: Tensor, method: Mixing | str | None) -> Mixing:
@@ -122,21 +116,9 @@ def _resolve(inputs: Tensor, method: Mixing | str | None) -> Mixing:
     if chosen is not Mixing.AUTO:
         return chosen
     dtype = keras.backend.standardize_dtype(inputs.dtype)
-    return choose_mixing(dtype, matrix_units=dtype == "bfloat16" and has_matrix_units(_device()))
-
-
-def _device() -> str:
-    """Return where the running backend puts new tensors."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        return "gpu:0" if tf.config.list_logical_devices("GPU") else "cpu"
-    if backend == "jax":
-        import jax
-
-        return "cpu" if jax.default_backend() == "cpu" else "gpu:0"
-    return str(ops.zeros(()).device.type)
+    return choose_mixing(
+        dtype, matrix_units=dtype == "bfloat16" and has_matrix_units(running_device())
+    )
 
 
 # --- The methods ----------------------------------------------------------------------------

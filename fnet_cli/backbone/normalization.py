@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from fnet_cli.backbone.fusing import fused
+from fnet_cli.backbone.fusing import fused, running_device
 
 Tensor = Any
 
@@ -96,7 +96,8 @@ def _sum_and_normalise(
 
 
 def _normalise(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Tensor:
-    if keras.backend.backend() != "tensorflow":
+    # On a GPU TensorFlow may make products of float32 in TF32, which has ten bits.
+    if keras.backend.backend() != "tensorflow" or running_device() != "cpu":
         return ops.layer_normalization(x, gamma, beta, axis=-1, epsilon=epsilon)
     # A mean as a product with a column: XLA does not vectorise sums along the last axis.
     column = ops.full((x.shape[-1], 1), 1.0 / x.shape[-1], x.dtype)

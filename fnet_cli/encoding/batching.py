@@ -99,20 +99,27 @@ def bucket_lengths(limit: int) -> list[int]:
     return [*lengths, limit]
 
 
+def check_padding(tokens: TokenRows, shape: BatchShape) -> None:
+    """Raise UsageError where a row must be padded and there is no pad id."""
+    if shape.pad_id is not None:
+        return
+    lengths = np.minimum(tokens.lengths, shape.sequence_length)
+    if (lengths < padded_lengths(tokens.lengths, shape)).any():
+        raise UsageError(
+            "rows must be padded, and the preset has no tokenizer that says with which id",
+            hint="give --pad-id N, or --padding none",
+        )
+
+
 def batches(
     tokens: TokenRows, segments: TokenRows | None, shape: BatchShape, size: BatchSize
 ) -> Iterator[Batch]:
     """Yield every row once, rows of one padded length together, `size` at a time.
 
-    Raises UsageError where a row must be padded and there is no pad id.
+    Rows that `check_padding` refuses are padded with 0.
     """
     lengths = np.minimum(tokens.lengths, shape.sequence_length)
     targets = padded_lengths(tokens.lengths, shape)
-    if shape.pad_id is None and (lengths < targets).any():
-        raise UsageError(
-            "rows must be padded, and the preset has no tokenizer that says with which id",
-            hint="give --pad-id N, or --padding none",
-        )
     order = np.argsort(targets, kind="stable")
     bounds = np.flatnonzero(np.diff(targets[order])) + 1
     for group in np.split(order, bounds):

@@ -28,13 +28,13 @@ from fnet_cli.encoding.rows import TokenRows
 from fnet_cli.encoding.stages import Workers
 from fnet_cli.errors import UsageError
 from fnet_cli.presets.resolving import LocalPreset
+from fnet_cli.processor import CPUINFO, read_processor
 
 DEFAULT_LENGTHS = (32, 128, 512)
 # Sentences as they come: few of them long. The same as the benchmarks of the repository have.
 _SHORT_MEAN, _SHORT_SPREAD, _SHORT_BOUNDS = 24, 0.6, (4, 128)
 # Model and floor take turns, so that a busy moment of the machine hits one slice of each.
 _SLICES = 3
-_CPUINFO = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class BenchContext:
     engine_loader: Callable[[EngineRequest], Engine] = load_engine
     on_progress: Callable[[Measuring], None] = lambda _progress: None
     clock: Callable[[], float] = time.perf_counter
-    cpuinfo: Path = _CPUINFO
+    cpuinfo: Path = CPUINFO
 
 
 @dataclass(frozen=True)
@@ -354,21 +354,15 @@ def _row(
 # --- The machine ----------------------------------------------------------------------------
 
 
-def machine(cpuinfo: Path = _CPUINFO) -> Machine:
+def machine(cpuinfo: Path = CPUINFO) -> Machine:
     """Return what the system says of the processor; `cpuinfo` is Linux' file about it."""
-    fallback = platform.processor() or platform.machine()
-    try:
-        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return Machine(fallback, usable_cores(), None, None)
-    # The first processor's: the lines repeat for each.
-    said = {key.strip(): value.strip() for key, _, value in (n.partition(":") for n in lines[::-1])}
-    features = set(said.get("flags", "").split())
+    found = read_processor(cpuinfo)
+    has = found.features
     return Machine(
-        said.get("model name", fallback),
+        found.name or platform.processor() or platform.machine(),
         usable_cores(),
-        "avx512f" in features,
-        "amx_bf16" in features,
+        None if has is None else "avx512f" in has,
+        None if has is None else "amx_bf16" in has,
     )
 
 

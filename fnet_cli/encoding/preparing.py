@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fnet_cli.encoding.batching import Batch, BatchSize, batches
+from fnet_cli.encoding.batching import Batch, BatchSize, batches, check_padding
 from fnet_cli.encoding.options import Pooling, Truncate
 from fnet_cli.encoding.plan import JobPlan
 from fnet_cli.encoding.readers.base import RowBatch
@@ -45,7 +45,8 @@ class PreparedWindow:
 def prepared_windows(plan: JobPlan) -> Iterator[PreparedWindow]:
     """Yield the job's windows in order, every id checked.
 
-    Raises InputDataError naming the first row that cannot be used.
+    Raises InputDataError naming the first row that cannot be used, and UsageError where a pad id
+    lacks.
     """
     config = plan.preset.config
     columns = (
@@ -62,6 +63,7 @@ def _prepare(
     tokens = read_ids(window, token_column)
     if plan.options.truncate is Truncate.ERROR:
         check_not_longer(window, tokens, plan.shape.sequence_length, token_column.name)
+    check_padding(tokens, plan.shape)
     segments = None
     if segment_column.name in window.batch.schema.names:
         segments = read_ids(window, segment_column)
@@ -74,5 +76,5 @@ def _prepare(
 
 
 def window_batches(plan: JobPlan, prepared: PreparedWindow, size: BatchSize) -> Iterator[Batch]:
-    """Yield the window's rows as dense batches; UsageError where a pad id lacks."""
+    """Yield the window's rows as dense batches."""
     return batches(prepared.tokens, prepared.segments, plan.shape, size)

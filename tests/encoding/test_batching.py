@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fnet_cli.encoding.batching import Batch, BatchShape, BatchSize, batches, padded_lengths
+from fnet_cli.encoding.batching import (
+    Batch,
+    BatchShape,
+    BatchSize,
+    batches,
+    check_padding,
+    padded_lengths,
+)
 from fnet_cli.encoding.options import Padding
 from fnet_cli.encoding.rows import TokenRows
 from fnet_cli.errors import UsageError
@@ -83,7 +90,7 @@ def test_without_segments_they_are_zeros():
 
 def test_padding_without_a_pad_id_is_refused_and_says_how_to_go_on():
     with pytest.raises(UsageError, match="must be padded") as caught:
-        list(batches(token_rows([[1, 2]]), None, shape(Padding.MAX, 4, pad_id=None), FOUR))
+        check_padding(token_rows([[1, 2]]), shape(Padding.MAX, 4, pad_id=None))
     assert "--pad-id" in caught.value.hint
 
 
@@ -92,6 +99,7 @@ def test_padding_without_a_pad_id_is_refused_and_says_how_to_go_on():
     [(Padding.NONE, [[1], [2, 3]]), (Padding.MAX, [[1, 2, 3, 4], [5, 6, 7, 8, 9]])],
 )
 def test_no_pad_id_is_needed_where_nothing_is_padded(padding, rows):
+    check_padding(token_rows(rows), shape(padding, 4, pad_id=None))
     made = list(batches(token_rows(rows), None, shape(padding, 4, pad_id=None), FOUR))
     assert unbatched(made, 2) == [row[:4] for row in rows]
 

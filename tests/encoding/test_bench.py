@@ -161,7 +161,10 @@ def test_every_call_of_one_bench_is_of_the_same_rows_as_the_next(preset):
     for _ in range(2):
         engine = Engine()
         measured(preset, engine, lengths=(8,))
-        seen.append({batch.token_ids.tobytes() for batch in engine.batches if batch.capacity == 12})
+        # How many of the short ones get their turn is a matter of time; of these, all do.
+        equal = [batch for batch in engine.batches if (batch.lengths == 8).all()]
+        seen.append({batch.token_ids.tobytes() for batch in equal if len(batch.rows) == 12})
+    assert len(seen[0]) == 2
     assert seen[0] == seen[1]
 
 

@@ -126,3 +126,13 @@ def test_a_disk_without_room_is_noticed_before_the_work(preset, tokens, tmp_path
     monkeypatch.setattr("fnet_cli.encoding.writer.free_bytes", lambda path: 1000)
     with pytest.raises(OutputError, match=r"1\.0 kB free, the embeddings take 9\.0 kB"):
         run(preset, tokens, tmp_path / "out.parquet")
+
+
+def test_a_pad_id_that_lacks_is_noticed_before_the_model_is_loaded(preset, tokens, tmp_path):
+    def load(request):
+        raise AssertionError("the model is loaded")
+
+    context = JobContext(settings=Settings(), engine_loader=load)
+    options = EncodeOptions((str(tokens),), str(tmp_path / "out.parquet"), preset=str(preset))
+    with pytest.raises(UsageError, match="must be padded"):
+        encode_files(options, context)
