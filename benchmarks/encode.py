@@ -16,6 +16,8 @@ from comparing import Comparison, numbers, true_outputs
 from contenders import ENCODE, ENGINE, PEERS
 from racing import THREADS, Contender, Job, print_table, race, write_json
 
+from fnet_cli.encoding.bench import short_lengths
+
 _ROWS, _SHORT_ROWS = 16, 512
 # Short rows make small batches, so peers may try larger ones.
 _BATCH_SIZES, _SHORT_BATCH_SIZES = (8,), (8, 32, 128)
@@ -25,7 +27,7 @@ def make_job(directory: Path, arguments: argparse.Namespace) -> Job:
     """Write seeded weights as a preset, and seeded rows."""
     short = arguments.lengths == "short"
     rows = arguments.rows or (_SHORT_ROWS if short else _ROWS)
-    lengths = inputs.short_lengths(rows) if short else inputs.equal_lengths(rows, arguments.tokens)
+    lengths = short_lengths(rows) if short else inputs.equal_lengths(rows, arguments.tokens)
     tokens = directory / "tokens.parquet"
     inputs.write_rows(tokens, lengths, inputs.MODELS[arguments.model].vocabulary_size)
     sizes = arguments.peer_batch_sizes or (_SHORT_BATCH_SIZES if short else _BATCH_SIZES)

@@ -5,7 +5,6 @@ python benchmarks/inputs.py DIRECTORY base     writes a preset of that size
 
 from __future__ import annotations
 
-import math
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +29,6 @@ MODELS = {
 PAD_ID = 3
 PRESET_HELP = f"a name, a directory, or one of {', '.join(MODELS)}: seeded weights of that size"
 _CHUNK_ROWS = 10_000
-_SHORT_MEAN, _SHORT_SPREAD, _SHORT_BOUNDS = 24, 0.6, (4, 128)
 
 
 def preset_of(text: str, scratch: Path) -> str:
@@ -55,14 +53,6 @@ def preset_at(preset: str) -> LocalPreset:
 def equal_lengths(rows: int, tokens: int) -> np.ndarray:
     """Return `rows` lengths of `tokens`."""
     return np.full(rows, tokens, np.int64)
-
-
-def short_lengths(rows: int) -> np.ndarray:
-    """Return seeded lengths as sentences have them: a mean of 24 tokens, few long ones."""
-    center = math.log(_SHORT_MEAN) - _SHORT_SPREAD**2 / 2
-    drawn = np.random.default_rng(0).lognormal(center, _SHORT_SPREAD, rows)
-    lengths: np.ndarray = np.clip(drawn.round().astype(np.int64), *_SHORT_BOUNDS)
-    return lengths
 
 
 def write_rows(path: Path, lengths: np.ndarray, vocabulary_size: int) -> None:

@@ -184,7 +184,7 @@ def _batch_size(text: str) -> int | None:
     if re.fullmatch(r"-?[0-9]{1,9}", text):
         return int(text)
     raise UsageError(
-        f"--batch-size {text!r} is not a number", hint="give a number of rows, or auto"
+        f"--batch-size {text!r} is not a number of rows", hint="give a number of rows, or auto"
     )
 
 

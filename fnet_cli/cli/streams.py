@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TextIO
 
+from fnet_cli.errors import FnetError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -98,7 +100,7 @@ def native_noise_held() -> Iterator[None]:
     """Keep what native code writes to standard error in the body from the user.
 
     TensorFlow's libraries greet with lines that no log level turns off. They are shown after
-    all where the body fails, since they may say why.
+    all where the body fails unexpectedly, since they may say why.
     """
     try:
         saved = os.dup(2)
@@ -109,6 +111,8 @@ def native_noise_held() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
+        except FnetError:  # says itself what is wrong, in one line
+            raise
         except Exception:
             os.dup2(saved, 2)
             held.seek(0)

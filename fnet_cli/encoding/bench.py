@@ -31,7 +31,7 @@ from fnet_cli.presets.resolving import LocalPreset
 from fnet_cli.processor import CPUINFO, read_processor
 
 DEFAULT_LENGTHS = (32, 128, 512)
-# Sentences as they come: few of them long. The same as the benchmarks of the repository have.
+# Sentences as they come: few of them long.
 _SHORT_MEAN, _SHORT_SPREAD, _SHORT_BOUNDS = 24, 0.6, (4, 128)
 # Model and floor take turns, so that a busy moment of the machine hits one slice of each.
 _SLICES = 3
@@ -199,16 +199,22 @@ def _equal_rows(length: int, config: BackboneConfig, engine: Engine) -> _Case:
 
 def _short_sentences(config: BackboneConfig, engine: Engine) -> _Case:
     """Return the batches of a window of an encode job, and a batch for each worker at least."""
-    rng = np.random.default_rng(0)
     count = max(MAX_WINDOW_ROWS, engine.workers * engine.batch_tokens // _SHORT_MEAN)
-    center = math.log(_SHORT_MEAN) - _SHORT_SPREAD**2 / 2
-    drawn = rng.lognormal(center, _SHORT_SPREAD, count).round().astype(np.int64)
-    lengths = np.minimum(np.clip(drawn, *_SHORT_BOUNDS), config.max_sequence_length)
+    lengths = np.minimum(short_lengths(count), config.max_sequence_length)
     made = _batches(lengths, Padding.BUCKET, config, engine)
     # In any order, so that a slice, however short, sees batches of every padded length.
-    shuffled = [made[index] for index in rng.permutation(len(made))]
+    order = np.random.default_rng(2).permutation(len(made))
+    shuffled = [made[index] for index in order]
     mean = round(float(lengths.mean()))
     return _Case("short", mean, Padding.BUCKET, shuffled, None, engine.batch_tokens)
+
+
+def short_lengths(rows: int) -> np.ndarray:
+    """Return seeded lengths (N,) as sentences have them: a mean of 24 tokens, few long ones."""
+    center = math.log(_SHORT_MEAN) - _SHORT_SPREAD**2 / 2
+    drawn = np.random.default_rng(0).lognormal(center, _SHORT_SPREAD, rows)
+    lengths: np.ndarray = np.clip(drawn.round().astype(np.int64), *_SHORT_BOUNDS)
+    return lengths
 
 
 def _batches(

@@ -11,6 +11,7 @@ import pytest
 from running import FNET, clean_env, run_fnet
 
 from fnet_cli.cli.streams import StreamStyle, native_noise_held, one_line, say, style_of
+from fnet_cli.errors import UsageError
 
 PLAIN = StreamStyle(terminal=False, color=False, animation=False)
 FULL = StreamStyle(terminal=True, color=True, animation=True)
@@ -140,6 +141,12 @@ def test_native_noise_is_shown_where_it_may_say_why_something_failed(capfd):
     with pytest.raises(RuntimeError):
         noisy(b"no driver\n", RuntimeError())
     assert capfd.readouterr().err == "no driver\n"
+
+
+def test_native_noise_is_dropped_where_the_error_says_itself_what_is_wrong(capfd):
+    with pytest.raises(UsageError):
+        noisy(b"greetings\n", UsageError("there is no such device"))
+    assert capfd.readouterr().err == ""
 
 
 def test_native_noise_is_dropped_where_the_user_interrupts(capfd):
