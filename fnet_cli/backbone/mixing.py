@@ -95,8 +95,9 @@ def choose_mixing(dtype: str, *, matrix_units: bool) -> Mixing:
 
     `matrix_units` says whether the device multiplies bfloat16 matrices at a rate of its own: the
     tensor cores of a GPU, a CPU with AMX. There the products of `matmul` should cost less than the
-    passes over memory of a Fourier transform in float32. Everywhere else rfft, which was the
-    fastest on a CPU without AMX (docs/performance.md); `benchmarks/mixing.py` tells for others.
+    passes over memory of a Fourier transform in float32. Everywhere else rfft: on a CPU without
+    AMX no method was faster by more than noise, on any backend and at any length from 16 to 512
+    (docs/performance.md, `benchmarks/mixing.py`).
     """
     return Mixing.MATMUL if dtype == "bfloat16" and matrix_units else Mixing.RFFT
 
