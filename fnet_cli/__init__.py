@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from fnet_cli.encoding.job import encode_files
     from fnet_cli.encoding.options import EncodeOptions
     from fnet_cli.errors import FnetError
+    from fnet_cli.tokenizer.tokenizer import FNetTokenizer
 
 __all__ = [
     "EncodeOptions",
     "FNetBackbone",
     "FNetEncoder",
+    "FNetTokenizer",
     "FnetError",
     "__version__",
     "encode_files",
@@ -30,6 +32,7 @@ _HOMES = {
     "EncodeOptions": "fnet_cli.encoding.options",
     "FNetBackbone": "fnet_cli.backbone.model",
     "FNetEncoder": "fnet_cli.backbone.encoder",
+    "FNetTokenizer": "fnet_cli.tokenizer.tokenizer",
     "FnetError": "fnet_cli.errors",
     "encode_files": "fnet_cli.encoding.job",
 }

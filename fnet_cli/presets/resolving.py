@@ -12,6 +12,7 @@ from fnet_cli.backbone.config import BackboneConfig
 from fnet_cli.config import Settings
 from fnet_cli.constants import CONFIG_FILE
 from fnet_cli.errors import PresetError, PresetNotFoundError
+from fnet_cli.presets.encode_settings import EncodeSettings, read_encode_settings
 from fnet_cli.presets.handles import Handle, parse_handle
 from fnet_cli.presets.layouts import layout_of
 from fnet_cli.presets.layouts.base import Layout, WeightSource
@@ -22,6 +23,7 @@ from fnet_cli.presets.store.cached import CachedPreset, find_cached, near_names,
 
 if TYPE_CHECKING:
     from fnet_cli.tokenizer.special import SpecialIds
+    from fnet_cli.tokenizer.tokenizer import FNetTokenizer
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,21 @@ class LocalPreset:
 
         with _repairable(self.cached):
             return read_special_ids(self.vocabulary)
+
+    def tokenizer(self) -> FNetTokenizer:
+        """Load the tokenizer; PresetError or UnsafePresetError, also where there is none."""
+        from fnet_cli.tokenizer.tokenizer import FNetTokenizer
+
+        with _repairable(self.cached):
+            return FNetTokenizer.from_directory(self.directory)
+
+    def encode_settings(self) -> EncodeSettings:
+        """Return what the preset recommends to encode, which may be nothing.
+
+        Raises PresetError for a file of them that cannot be used.
+        """
+        with _repairable(self.cached):
+            return read_encode_settings(self.directory, self.config)
 
     @contextmanager
     def open_weights(self) -> Iterator[WeightSource]:

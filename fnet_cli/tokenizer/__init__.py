@@ -1,1 +1,1 @@
-"""Sentencepiece vocabularies: special pieces by name."""
+"""Text in, token ids out: sentencepiece vocabularies, packing, chunks."""
