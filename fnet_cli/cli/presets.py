@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -162,8 +163,14 @@ def _flat(document: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         if isinstance(value, dict):
             rows += _flat(value, f"{name}.")
         else:
-            rows.append((name, ", ".join(value) if isinstance(value, list) else value))
+            rows.append((name, _plain(value)))
     return rows
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool):
+        return json.dumps(value)  # as a file of settings has it
+    return ", ".join(value) if isinstance(value, list) else value
 
 
 @presets_app.command("path")

@@ -16,9 +16,10 @@ FORMATS = tuple(layout.name for layout in LAYOUTS)
 def convert_preset(preset: LocalPreset, destination: Path, to: str) -> None:
     """Write `preset` to the new directory `destination` in the format named `to`.
 
-    Tensors keep their dtype, and the vocabulary goes with them. The directory appears when it
-    is complete. Raises UsageError for an unknown format, PresetError where the preset cannot be
-    read, and OutputError where the destination exists or cannot be written.
+    Tensors keep their dtype, and the vocabulary and the encode settings go with them. The
+    directory appears when it is complete. Raises UsageError for an unknown format, PresetError
+    where the preset cannot be read, and OutputError where the destination exists or cannot be
+    written.
     """
     layout = next((layout for layout in LAYOUTS if layout.name == to), None)
     if layout is None:
@@ -40,4 +41,5 @@ def _read(preset: LocalPreset) -> PresetContent:
         vocabulary = None if preset.vocabulary is None else preset.vocabulary.read_bytes()
     except OSError as error:
         raise PresetError(f"{preset.vocabulary}: {error.strerror or error}") from error
-    return PresetContent(preset.config, preset.dtype, tensors, vocabulary)
+    settings = preset.encode_settings()
+    return PresetContent(preset.config, preset.dtype, tensors, vocabulary, settings)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ class Inspection:
     `refused` says why it, or a part of it, would not be loaded: a line for each reason, and
     `problem` is the first of them as an error. `provenance` is what its manifest records. Where
     the config cannot be used, `config` and `blocks` are empty and `parameters` is what the
-    manifest says, else None. The sha256 of a file that is too large or cannot be read is None.
+    manifest says, else None. `encode_settings` has what the preset recommends. The sha256 of a
+    file that is too large or cannot be read is None.
     """
 
     preset: str
@@ -50,6 +52,7 @@ class Inspection:
     parameters: int | None
     blocks: dict[str, int]
     tokenizer: dict[str, int] = field(default_factory=dict)
+    encode_settings: dict[str, Any] = field(default_factory=dict)
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     provenance: dict[str, str] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
@@ -152,11 +155,11 @@ def _cached_anyhow(handle: str, settings: Settings) -> CachedPreset | None:
 
 def _inspected(preset: LocalPreset, known: Sequence[FnetError]) -> Inspection:
     """Look into a preset whose config can be used; `known` is what is wrong with it already."""
-    stored, tokenizer, found = _check_files(preset)
+    contents = _look_into(preset)
     count = parameter_count(preset.config)
     paths = _files(preset.directory, preset.cached, preset.layout)
     facts, unfit = _file_facts(paths, preset.directory, count)
-    found = [*known, *found, *unfit, *_damage(preset.cached, facts)]
+    found = [*known, *contents.refused, *unfit, *_damage(preset.cached, facts)]
     return Inspection(
         preset=preset.handle,
         source=preset.source,
@@ -165,11 +168,12 @@ def _inspected(preset: LocalPreset, known: Sequence[FnetError]) -> Inspection:
         directory=str(preset.directory),
         layout=preset.layout.name,
         dtype=preset.dtype,
-        stored_dtypes=stored,
+        stored_dtypes=contents.stored_dtypes,
         config=preset.config.to_dict(),
         parameters=count,
         blocks=_blocks(preset.config),
-        tokenizer=tokenizer,
+        tokenizer=contents.tokenizer,
+        encode_settings=contents.encode_settings,
         files=facts,
         provenance=_provenance(preset.cached),
         refused=list(dict.fromkeys(map(str, found))),
@@ -206,26 +210,40 @@ def _blocks(config: BackboneConfig) -> dict[str, int]:
     return counts
 
 
-def _check_files(preset: LocalPreset) -> tuple[list[str], dict[str, int], list[FnetError]]:
-    """Return the stored dtypes, the tokenizer's special ids, and what would not load."""
+@dataclass(frozen=True)
+class _Contents:
+    """What stands in a preset's files, and what of it would not load."""
+
+    stored_dtypes: list[str]
+    tokenizer: dict[str, int]
+    encode_settings: dict[str, Any]
+    refused: list[FnetError]
+
+
+def _look_into(preset: LocalPreset) -> _Contents:
     stored: list[str] = []
     tokenizer: dict[str, int] = {}
-    found: list[FnetError] = []
-    try:
-        with preset.open_weights() as weights:
-            stored = sorted(weights.dtypes())
-    except PresetError as error:
-        found.append(error)
-    try:
+    recommended: dict[str, Any] = {}
+    refused: list[FnetError] = []
+    with _kept(refused), preset.open_weights() as weights:
+        stored = sorted(weights.dtypes())
+    with _kept(refused):
         special = preset.special_ids()
         tokenizer = asdict(special) if special else {}
-    except PresetError as error:
-        found.append(error)
+    with _kept(refused):
+        recommended = preset.encode_settings().to_dict()
+    with _kept(refused):
+        preset.layout.check_companions(preset.directory, preset.config)
+    return _Contents(stored, tokenizer, recommended, refused)
+
+
+@contextmanager
+def _kept(refused: list[FnetError]) -> Iterator[None]:
+    """Go on after what would not load, and keep it."""
     try:
-        preset.layout.check_companions(preset.directory)
+        yield
     except PresetError as error:
-        found.append(error)
-    return stored, tokenizer, found
+        refused.append(error)
 
 
 def _damage(cached: CachedPreset | None, facts: dict[str, dict[str, Any]]) -> list[FnetError]:

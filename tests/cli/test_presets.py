@@ -81,6 +81,21 @@ def test_inspect_shows_sizes_files_and_special_ids(tmp_path):
     assert found["refused"] == []
 
 
+def test_inspect_shows_what_a_preset_recommends_to_encode(tmp_path):
+    write_preset(tmp_path)
+    recommended = {"pooling": "mean", "normalize": True, "sequence_length": 24}
+    (tmp_path / "encode_settings.json").write_text(json.dumps(recommended))
+    found = json.loads(run_fnet("presets", "inspect", tmp_path, "--json").stdout)
+    assert found["encode_settings"] == recommended
+    lines = run_fnet("presets", "inspect", tmp_path).stdout.splitlines()
+    assert [line for line in lines if line.startswith("encode_settings.p")] == [
+        "encode_settings.pooling\tmean"
+    ]
+    assert "encode_settings.normalize\ttrue" in lines
+    table = run_fnet("presets", "inspect", tmp_path, "--format", "markdown").stdout.splitlines()
+    assert "| encode_settings.normalize | true |" in table
+
+
 def test_inspect_in_a_pipe_is_one_fact_a_line():
     lines = run_fnet("presets", "inspect", "f_net_mini_en").stdout.splitlines()
     assert {line.count("\t") for line in lines} == {1}

@@ -14,6 +14,7 @@ from fnet_cli import FNetBackbone, FNetEncoder
 from fnet_cli.backbone.config import BackboneConfig
 from fnet_cli.config import Settings
 from fnet_cli.constants import VOCABULARY_FILE
+from fnet_cli.presets.encode_settings import EncodeSettings, Pooling, write_encode_settings
 from fnet_cli.presets.resolving import resolve_preset
 from fnet_cli.tokenizer.special import read_special_ids
 
@@ -68,6 +69,13 @@ def test_a_preset_saved_here_loads_in_kerashub(keras_hub, tmp_path, dtype):
     # In half precision ours normalises and mixes in float32, so the roundings differ.
     limit = {"float32": 2e-5, "bfloat16": 0.1}.get(dtype, 0.015)
     assert largest_difference(ours(inputs), theirs(inputs)) <= limit
+
+
+def test_encode_settings_do_not_disturb_kerashub(keras_hub, tmp_path):
+    FNetBackbone(**TINY.to_dict()).save_to_preset(tmp_path)
+    plain = keras_hub.models.FNetBackbone.from_preset(str(tmp_path))
+    write_encode_settings(tmp_path, EncodeSettings(Pooling.MEAN))
+    assert_equal_weights(keras_hub.models.FNetBackbone.from_preset(str(tmp_path)), plain)
 
 
 def test_base_width_and_full_length_give_equal_outputs(keras_hub, tmp_path):

@@ -11,6 +11,7 @@ from fnet_cli import FNetBackbone
 from fnet_cli.backbone.config import BackboneConfig
 from fnet_cli.config import Settings
 from fnet_cli.presets.converting import convert_preset
+from fnet_cli.presets.encode_settings import EncodeSettings, Pooling, write_encode_settings
 from fnet_cli.presets.resolving import resolve_preset
 
 BASE = BackboneConfig(1000, 12, 768, 3072)
@@ -43,6 +44,20 @@ def test_a_converted_directory_loads_in_transformers(converted):
     inputs = random_inputs(TINY, 2, 17)
     made = FNetBackbone.from_preset(converted[0])(inputs)
     assert largest_difference(made, run_fnet_model(model, inputs)) <= 2e-5
+
+
+def test_encode_settings_do_not_disturb_transformers(converted):
+    peer("torch")
+    transformers = peer("transformers")
+    write_encode_settings(converted[0], EncodeSettings(Pooling.MEAN))
+    preset = resolve_preset(str(converted[0]), Settings())
+    convert_preset(preset, converted[1].with_name("kept"), "transformers")
+    inputs = random_inputs(TINY, 2, 17)
+    made, plain = (
+        run_fnet_model(transformers.FNetModel.from_pretrained(directory).eval(), inputs)
+        for directory in (converted[1].with_name("kept"), converted[1])
+    )
+    assert largest_difference(made, plain) == 0
 
 
 @pytest.mark.parametrize("head", ["FNetModel", "FNetForPreTraining", "FNetForMaskedLM",

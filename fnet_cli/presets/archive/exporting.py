@@ -42,7 +42,8 @@ def export_preset(preset: LocalPreset, path: Path, *, overwrite: bool = False) -
     if not path.parent.is_dir():
         raise OutputError(f"there is no directory {path.parent}", hint="create it first")
     with preset.open_weights():
-        preset.layout.check_companions(preset.directory)  # what fails here would fail there
+        # What fails here would fail there.
+        preset.layout.check_companions(preset.directory, preset.config)
     try:
         manifest, sources = _pulled(preset.cached) if preset.cached else _directory(preset)
         with replacing(path) as temporary, temporary.open("r+b") as file:

@@ -157,7 +157,7 @@ def check_loads(archive: Archive, directory: Path) -> None:
         if spare:
             raise UnsafePresetError(f"{directory / min(spare)}: is no part of the preset")
         with layout.open_weights(directory, config, allow_pickle=pickled):
-            layout.check_companions(directory)  # opening has checked the weights' headers
+            layout.check_companions(directory, config)  # opening has checked the weights' headers
 
 
 @contextmanager

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fnet_cli.backbone.config import BackboneConfig
+from fnet_cli.presets.encode_settings import EncodeSettings
 from fnet_cli.presets.layouts.naming import FileNames
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class PresetContent:
     dtype: str
     tensors: Mapping[str, np.ndarray]
     vocabulary: bytes | None
+    encode_settings: EncodeSettings = field(default_factory=EncodeSettings)
 
 
 class Layout(Protocol):
@@ -59,7 +61,7 @@ class Layout(Protocol):
     ) -> AbstractContextManager[WeightSource]:
         """Open and check the weight files; PresetError or UnsafePresetError."""
 
-    def check_companions(self, directory: Path) -> None:
+    def check_companions(self, directory: Path, config: BackboneConfig) -> None:
         """Raise PresetError or UnsafePresetError for a companion file that must not be used."""
 
     def weight_files(self, directory: Path, *, allow_pickle: bool = False) -> list[Path]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fnet_cli.backbone.config import BackboneConfig
 from fnet_cli.constants import (
     CONFIG_FILE,
+    ENCODE_SETTINGS_FILE,
     METADATA_FILE,
     PREPROCESSOR_CONFIG_FILE,
     SHARDED_WEIGHTS_FILE,
@@ -18,6 +19,7 @@ from fnet_cli.constants import (
     VOCABULARY_FILE,
     WEIGHTS_FILE,
 )
+from fnet_cli.presets.encode_settings import read_encode_settings, write_encode_settings
 from fnet_cli.presets.json_file import read_json_object
 from fnet_cli.presets.layouts import keras_config
 from fnet_cli.presets.layouts.base import PresetContent
@@ -33,6 +35,7 @@ KERAS_FILES = FileNames(
         TOKENIZER_CONFIG_FILE,
         PREPROCESSOR_CONFIG_FILE,
         VOCABULARY_FILE,
+        ENCODE_SETTINGS_FILE,
     ),
     weights=WEIGHTS_FILE,
     index=SHARDED_WEIGHTS_FILE,
@@ -71,10 +74,11 @@ class KerasLayout:
 
         return WeightReader(directory, config)
 
-    def check_companions(self, directory: Path) -> None:
-        """Check the tokenizer's and the preprocessor's config, which this package never uses.
+    def check_companions(self, directory: Path, config: BackboneConfig) -> None:
+        """Check the encode settings, and the tokenizer's and the preprocessor's config.
 
-        KerasHub builds objects from them, so that nobody should be handed bad ones.
+        This package never uses the latter two. KerasHub builds objects from them, so that nobody
+        should be handed bad ones.
         """
         for name, check in (
             (TOKENIZER_CONFIG_FILE, keras_config.check_tokenizer),
@@ -82,6 +86,7 @@ class KerasLayout:
         ):
             if (directory / name).exists():
                 check(directory / name, read_json_object(directory / name))
+        read_encode_settings(directory, config)
 
     def weight_files(self, directory: Path, *, allow_pickle: bool = False) -> list[Path]:
         """List the weight files."""
@@ -103,6 +108,7 @@ class KerasLayout:
         documents[CONFIG_FILE] = keras_config.backbone_document(
             content.config, content.dtype, "f_net_backbone"
         )
+        write_encode_settings(directory, content.encode_settings)
         for name, document in documents.items():
             text = json.dumps(document, indent=4)
             (directory / name).write_text(text, encoding="utf-8")

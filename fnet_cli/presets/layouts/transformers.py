@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from fnet_cli.backbone.config import BackboneConfig
-from fnet_cli.constants import CONFIG_FILE
+from fnet_cli.constants import CONFIG_FILE, ENCODE_SETTINGS_FILE
 from fnet_cli.errors import PresetError
+from fnet_cli.presets.encode_settings import read_encode_settings, write_encode_settings
 from fnet_cli.presets.layouts.base import PresetContent, WeightSource
 from fnet_cli.presets.layouts.keras_config import check_parameter_count
 from fnet_cli.presets.layouts.naming import FileNames, weight_files
@@ -42,7 +43,7 @@ class TransformersLayout:
     name = "transformers"
     vocabulary_file = "spiece.model"
     files = FileNames(
-        companions=("spiece.model",),
+        companions=("spiece.model", ENCODE_SETTINGS_FILE),
         weights=SAFETENSORS_FILE,
         index="model.safetensors.index.json",
         shard=re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*\.safetensors"),
@@ -83,8 +84,9 @@ class TransformersLayout:
         """Whether it is an FNet, with or without a head."""
         return bool(document["model_type"] == "fnet")
 
-    def check_companions(self, directory: Path) -> None:
-        """Do nothing: the one companion is the vocabulary, which is checked when it is read."""
+    def check_companions(self, directory: Path, config: BackboneConfig) -> None:
+        """Check the encode settings; the vocabulary is checked when it is read."""
+        read_encode_settings(directory, config)
 
     def weight_files(self, directory: Path, *, allow_pickle: bool = False) -> list[Path]:
         """List the safetensors files, or else the pickle, where that is allowed."""
@@ -119,4 +121,5 @@ class TransformersLayout:
         save_file(state, directory / SAFETENSORS_FILE, metadata={"format": "pt"})
         if content.vocabulary is not None:
             (directory / self.vocabulary_file).write_bytes(content.vocabulary)
+        write_encode_settings(directory, content.encode_settings)
         (directory / CONFIG_FILE).write_text(json.dumps(document, indent=2), encoding="utf-8")

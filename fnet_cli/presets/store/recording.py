@@ -41,7 +41,8 @@ def record_preset(
     if vocabulary is not None:
         read_special_ids(vocabulary)
     with layout.open_weights(preset.directory, config, allow_pickle=allow_pickle):
-        layout.check_companions(preset.directory)  # opening has checked the weights' headers
+        # Opening has checked the weights' headers.
+        layout.check_companions(preset.directory, config)
     manifest = Manifest(
         handle=str(preset.handle.unpinned),
         source=preset.handle.source.value,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from builders import TINY, add_vocabulary, random_tensors, vocabulary, write_preset
-from presets.hostile import archives, checkpoints, configs, vocabularies, weights
+from presets.hostile import archives, checkpoints, configs, settings, vocabularies, weights
 from presets.hostile.cases import Case
 from presets.hostile.running import MEMORY_BYTES, SECRET, Machine, Run
 from presets.hostile.tars import export, with_record, write_parts
@@ -18,7 +18,7 @@ from fnet_cli.config import Settings
 from fnet_cli.presets.converting import convert_preset
 from fnet_cli.presets.resolving import resolve_preset
 
-KERAS = [*configs.CASES, *weights.CASES, *vocabularies.CASES]
+KERAS = [*configs.CASES, *weights.CASES, *vocabularies.CASES, *settings.CASES]
 TRANSFORMERS = checkpoints.CASES
 ARCHIVES = archives.CASES
 OURS = ["kaggle", "keras/f_net/keras/f_net_base_en"]

@@ -9,10 +9,11 @@ import h5py
 import pytest
 from builders import TINY
 from fakes import faults
-from pulls import WEIGHTS, Hub, read_files
+from pulls import HUBS, WEIGHTS, Hub, read_files
 
-from fnet_cli.constants import SHARDED_WEIGHTS_FILE
+from fnet_cli.constants import ENCODE_SETTINGS_FILE, SHARDED_WEIGHTS_FILE
 from fnet_cli.errors import NetworkError, PresetError, UnsafePresetError
+from fnet_cli.presets.encode_settings import EncodeSettings, Pooling
 from fnet_cli.presets.resolving import resolve_preset
 from fnet_cli.presets.store.cached import CachedPreset
 from fnet_cli.presets.store.recording import adopt
@@ -165,3 +166,34 @@ def test_a_pickle_of_the_plain_clients_is_not_adopted_unasked(pickled: Hub):
     with pytest.raises(UnsafePresetError), found.open_weights():
         pass
     assert pickled.pull(allow_pickle=True).manifest.allow_pickle
+
+
+# --- Encode settings --------------------------------------------------------------------------
+
+SETTINGS = {ENCODE_SETTINGS_FILE: b'{"pooling": "mean"}'}
+
+
+@pytest.mark.parametrize("files", ["keras_files", "transformers_files"])
+@pytest.mark.parametrize("kind", HUBS)
+def test_encode_settings_come_with_a_preset_of_either_format(serving, request, kind, files):
+    hub = serving(kind, {**request.getfixturevalue(files), **SETTINGS})
+    pulled = hub.pull()
+    hub.check(pulled)
+    assert ENCODE_SETTINGS_FILE in pulled.fetched
+    found = resolve_preset(str(hub.handle), hub.settings)
+    assert found.encode_settings() == EncodeSettings(Pooling.MEAN)
+
+
+def test_encode_settings_that_the_plain_client_left_out_are_fetched(checkpoint: Hub):
+    checkpoint.publish({**checkpoint.files, **SETTINGS})
+    for name in ("config.json", "model.safetensors"):  # as transformers itself does
+        checkpoint.by_client(name)
+    assert ENCODE_SETTINGS_FILE in checkpoint.pull().fetched
+
+
+def test_bad_encode_settings_are_refused_and_nothing_is_left(hub: Hub):
+    hub.publish({**hub.files, ENCODE_SETTINGS_FILE: b'{"pooling": "sum"}'})
+    with pytest.raises(PresetError, match=f"{ENCODE_SETTINGS_FILE}: pooling is 'sum', allowed:"):
+        hub.pull()
+    assert hub.listed() == []
+    assert hub.here() is None

@@ -18,6 +18,7 @@ from fakes.server import LoopbackServer
 from pulls import STRANGERS, WEIGHTS, read_files
 
 from fnet_cli.config import Settings
+from fnet_cli.constants import ENCODE_SETTINGS_FILE
 from fnet_cli.errors import (
     FnetError,
     IntegrityError,
@@ -142,6 +143,20 @@ def test_a_pull_from_a_mirror(mirror: Mirror):
     assert set(pulled.fetched) == set(mirror.files)
     assert mirror.pull().fetched == []
     assert resolve_preset(str(mirror.handle), mirror.settings).directory == pulled.preset.directory
+
+
+@pytest.mark.parametrize("place", ["web", "disk"])
+def test_encode_settings_come_from_a_mirror(request, place):
+    mirror = request.getfixturevalue(place)
+    mirror.files[ENCODE_SETTINGS_FILE] = b'{"padding": "none"}'
+    if mirror.server is None:
+        directory = Path(mirror.handle.location.removeprefix("file://"))
+        (directory / ENCODE_SETTINGS_FILE).write_bytes(mirror.files[ENCODE_SETTINGS_FILE])
+    else:
+        mirror.server.files.update(mirror.files)
+    mirror.check(mirror.pull())
+    found = resolve_preset(str(mirror.handle), mirror.settings)
+    assert found.encode_settings().to_dict() == {"padding": "none"}
 
 
 def test_offline_a_mirrored_preset_works(mirror: Mirror, monkeypatch):
