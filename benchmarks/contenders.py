@@ -98,13 +98,16 @@ def prepare_job(job: Job) -> Variants:
     import pyarrow.parquet as pq
 
     from fnet_cli.encoding.job import JobContext, encode_files
-    from fnet_cli.encoding.options import ComputeDtype, EncodeOptions, Padding
+    from fnet_cli.encoding.options import ComputeDtype, EncodeOptions, Padding, Pooling
 
     output = job.tokens.with_name("out.parquet")
+    most = inputs.preset_at(job.preset).config.max_sequence_length
+    # Nothing is left to what a preset recommends: the others know none of it.
     options = EncodeOptions(
         (str(job.tokens),), str(output), preset=job.preset, pad_id=PAD_ID, overwrite=True,
+        pooling=Pooling.POOLED, normalize=False,
         padding=Padding.BUCKET if job.short else Padding.MAX, dtype=ComputeDtype(job.dtype),
-        sequence_length=None if job.short else len(inputs.read_rows(job.tokens)[0]),
+        sequence_length=most if job.short else len(inputs.read_rows(job.tokens)[0]),
         device=job.device,
     )  # fmt: skip
     context = JobContext(engine_loader=LoadOnce())

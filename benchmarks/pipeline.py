@@ -112,12 +112,12 @@ def model_only(engine: Any, made: list[Batch], out: np.ndarray) -> float:
 def measure(path: Path, preset: str, arguments: argparse.Namespace) -> dict[str, list[Pass]]:
     """Let the whole job and the model alone take turns, with one engine."""
     from fnet_cli.encoding.job import JobContext
-    from fnet_cli.encoding.options import ComputeDtype, EncodeOptions
+    from fnet_cli.encoding.options import ComputeDtype, EncodeOptions, Padding, Pooling
 
     options = EncodeOptions(
         (str(path),), str(path.with_name("out.parquet")), preset=preset, pad_id=inputs.PAD_ID,
         sequence_length=arguments.tokens, dtype=ComputeDtype(arguments.dtype), overwrite=True,
-        device="cpu",
+        pooling=Pooling.POOLED, normalize=False, padding=Padding.MAX, device="cpu",
     )  # fmt: skip
     loader = LoadOnce(StubEngine if arguments.stub else load_alone, WatchedEngine)
     context = JobContext(engine_loader=loader)

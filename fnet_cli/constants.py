@@ -15,6 +15,9 @@ TOKENIZER_CONFIG_FILE: Final = "tokenizer.json"
 PREPROCESSOR_CONFIG_FILE: Final = "preprocessor.json"
 VOCABULARY_FILE: Final = "assets/tokenizer/vocabulary.spm"
 
+# --- A file of ours, which a preset of any format may have --------------------------------
+ENCODE_SETTINGS_FILE: Final = "encode_settings.json"
+
 # --- Special pieces, looked up by name because their ids differ between vocabularies -------
 PAD_PIECE: Final = "<pad>"
 UNK_PIECE: Final = "<unk>"
@@ -53,6 +56,12 @@ LOCK_LEASE_SECONDS: Final = 30.0
 EMBEDDING_COLUMN: Final = "embedding"
 TOKEN_COLUMN: Final = "token_ids"  # noqa: S105 - a column's name, no secret
 SEGMENT_COLUMN: Final = "segment_ids"
+TEXT_COLUMN: Final = "text"  # the only column of plain text
+# Where a chunk is from: the text's row among all that were read, its number in it, its characters.
+DOCUMENT_COLUMN: Final = "document"
+CHUNK_COLUMN: Final = "chunk"
+CHAR_START_COLUMN: Final = "char_start"
+CHAR_END_COLUMN: Final = "char_end"
 OUTPUT_METADATA_KEY: Final = b"fnet"
 # Bucket padding: to a multiple of this, and of a quarter of the power of two below where that is
 # more. So at most a fifth of a long row is padding, and there are few lengths.
@@ -72,6 +81,11 @@ MAX_ROW_GROUP_BYTES: Final = 128 * 1024**2
 COMPILING_PAYS_OPERATIONS: Final = {"max": 2e12, "bucket": 2e13}
 # Ten minutes or more: trying batch sizes takes some ten seconds.
 TUNING_PAYS_OPERATIONS: Final = {"cpu": 2e14, "gpu": 2e16}
-JSONL_BLOCK_BYTES: Final = 8 * 1024**2
-MAX_JSONL_LINE_BYTES: Final = 256 * 1024**2
+# Text formats are read, checked and turned into Arrow in blocks of whole lines.
+LINE_BLOCK_BYTES: Final = 8 * 1024**2
+MAX_LINE_BYTES: Final = 256 * 1024**2
+# A record of CSV may have many lines. The parser holds four bytes a character of a field, and a
+# quote that is never closed would make the rest of the file one field.
+MAX_RECORD_BYTES: Final = 32 * 1024**2
+MAX_RECORDS_PARSED: Final = 65_536
 PROGRESS_SECONDS: Final = 5.0

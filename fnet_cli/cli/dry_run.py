@@ -44,8 +44,8 @@ def _record(plan: JobPlan, sample: Estimate | None) -> dict[str, Any]:
         "free_bytes": None if path is None else free_bytes(path),
         "preset": plan.preset.handle,
         "weights_sha256": plan.weights_sha256,
-        **plan.options.recorded(),
-        "sequence_length": plan.shape.sequence_length,
+        **plan.options.recorded(plan.in_force),
+        "settings_from": {name: origin.value for name, origin in plan.in_force.origins.items()},
         "batch_size": plan.options.batch_size,
         "startup_seconds": None if sample is None else round(sample.startup_seconds, 2),
         "rows_per_second": None if sample is None else round(sample.rows_per_second, 1),
@@ -64,7 +64,8 @@ def _shown(record: dict[str, Any]) -> dict[str, str]:
             f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else names[0]
         ),
         "rows": number,
-        "output_schema": lambda schema: "; ".join(f"{n}: {kind}" for n, kind in schema.items()),
+        "output_schema": _pairs,
+        "settings_from": _pairs,
         "expected_bytes": size,
         "free_bytes": size,
         "estimated_seconds": lambda seconds: "-" if seconds is None else show_seconds(seconds),
@@ -73,3 +74,7 @@ def _shown(record: dict[str, Any]) -> dict[str, str]:
         key: special.get(key, lambda value: "-" if value is None else str(value))(value)
         for key, value in record.items()
     }
+
+
+def _pairs(values: dict[str, str]) -> str:
+    return "; ".join(f"{name}: {value}" for name, value in values.items())

@@ -19,8 +19,9 @@ from fnet_cli.encoding.options import (
     Compression,
     ComputeDtype,
     EncodeOptions,
-    FileFormat,
+    InputFormat,
     OutputDtype,
+    OutputFormat,
     Padding,
     Pooling,
     Truncate,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from fnet_cli.encoding.report import EncodeReport, Progress
 
 _INPUT, _MODEL, _OUTPUT, _RUN = "Input", "Embedding", "Output", "Run"
+_DEFAULT = "Default: the preset's recommendation, else"
 
 
 def _option(text: str, panel: str, *names: str, metavar: str | None = None) -> Any:
@@ -65,21 +67,27 @@ def encode(  # noqa: PLR0913
         ),
     ] = "",
     pooling: Annotated[
-        Pooling, _option("How a row becomes a vector; tokens keeps one a token.", _MODEL)
-    ] = Pooling.POOLED,
+        Pooling | None,
+        _option(
+            f"How a row becomes a vector; tokens keeps one a token. {_DEFAULT} pooled.", _MODEL
+        ),
+    ] = None,
     normalize: Annotated[
-        bool, _option("Scale every vector to length 1.", _MODEL, "--normalize")
-    ] = False,
+        bool | None,
+        _option(
+            f"Scale every vector to length 1. {_DEFAULT} not.", _MODEL, "--normalize/--no-normalize"
+        ),
+    ] = None,
     padding: Annotated[
-        Padding,
+        Padding | None,
         _option(
             "Length a row is padded to: the sequence length, the next of 8, 16, 24 ..., or its "
-            "own. Padding changes FNet's output; max is what it was trained with.",
+            f"own. Padding changes FNet's output. {_DEFAULT} max, which FNet was trained with.",
             _MODEL,
         ),
-    ] = Padding.MAX,
+    ] = None,
     sequence_length: Annotated[
-        int | None, _option("Most tokens of a row. Default: the model's maximum.", _MODEL)
+        int | None, _option(f"Most tokens of a row. {_DEFAULT} the model's maximum.", _MODEL)
     ] = None,
     truncate: Annotated[Truncate, _option("What to do with longer rows.", _MODEL)] = Truncate.RIGHT,
     pad_id: Annotated[
@@ -94,7 +102,7 @@ def encode(  # noqa: PLR0913
         _option(f"Column of segment ids. Default: {SEGMENT_COLUMN} if there, else zeros.", _INPUT),
     ] = None,
     input_format: Annotated[
-        FileFormat | None, _option("Format of the inputs, over their suffix.", _INPUT)
+        InputFormat | None, _option("Format of the inputs, over their suffix.", _INPUT)
     ] = None,
     limit: Annotated[
         int | None, _option("Encode the first N rows only.", _INPUT, metavar="N")
@@ -108,7 +116,7 @@ def encode(  # noqa: PLR0913
         ),
     ] = None,
     output_format: Annotated[
-        FileFormat | None, _option("Format of the output, over its suffix.", _OUTPUT, "--format")
+        OutputFormat | None, _option("Format of the output, over its suffix.", _OUTPUT, "--format")
     ] = None,
     compression: Annotated[Compression, _option("Parquet codec.", _OUTPUT)] = Compression.ZSTD,
     output_dtype: Annotated[

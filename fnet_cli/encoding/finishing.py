@@ -30,7 +30,7 @@ class WindowVectors:
 
     def place(self, batch: Batch, vectors: np.ndarray) -> None:
         """Take what the engine made of a batch."""
-        if self._plan.options.pooling is Pooling.TOKENS:
+        if self._plan.in_force.pooling is Pooling.TOKENS:
             columns = np.arange(batch.token_ids.shape[1])
             real = columns < batch.lengths[:, None]
             places = self.prepared.starts[batch.rows][:, None] + columns
@@ -55,7 +55,7 @@ class WindowVectors:
 def _finished(plan: JobPlan, window: WindowVectors) -> np.ndarray:
     """Return the vectors normalised and narrowed as asked, each finite."""
     vectors = window.vectors
-    if plan.options.normalize:
+    if plan.in_force.normalize:
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         vectors = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
     if plan.options.output_dtype is OutputDtype.FLOAT16:
@@ -84,7 +84,7 @@ def _assemble(plan: JobPlan, prepared: PreparedWindow, vectors: np.ndarray) -> p
     schema = plan.target.schema
     kind = schema.field(EMBEDDING_COLUMN).type
     flat = pa.array(vectors.reshape(-1))
-    if plan.options.pooling is Pooling.TOKENS:
+    if plan.in_force.pooling is Pooling.TOKENS:
         inner = pa.FixedSizeListArray.from_arrays(flat, type=kind.value_type)
         offsets = pa.array(np.concatenate([[0], prepared.ends]), pa.int32())
         embedding = pa.ListArray.from_arrays(offsets, inner, type=kind)

@@ -30,6 +30,7 @@ from fnet_cli.encoding.plan import JobPlan, make_plan
 from fnet_cli.encoding.preparing import PreparedWindow, prepared_windows, window_batches
 from fnet_cli.encoding.report import EncodeReport, Progress, ProgressCallback
 from fnet_cli.encoding.stages import Ahead, Workers
+from fnet_cli.encoding.texts import documents_read, rejected_rows
 from fnet_cli.encoding.writer import Sink, check_counts, open_sink
 from fnet_cli.presets.pulling.events import EventCallback, ignore
 
@@ -66,7 +67,7 @@ def encode_files(options: EncodeOptions, context: JobContext | None = None) -> E
     with open_sink(plan.target, context.stdout) as sink:
         job.run(sink)
         rows_out = sink.close()
-        check_counts(job.expected_rows(), rows_out, 0)
+        check_counts(job.rows_in, rows_out, job.rows_rejected)
     return job.report(rows_out)
 
 
@@ -111,9 +112,17 @@ class _Job:
         self._rows_truncated = 0
         self._tokens_lost = 0
 
-    def expected_rows(self) -> int:
-        """Return the rows that must have come out: as the inputs state, else as were read."""
-        return self._rows_read if self.plan.rows is None else self.plan.rows
+    @property
+    def rows_in(self) -> int:
+        """The rows that came in: as the inputs state, else as were read, chunks for documents."""
+        if self.plan.rows is None:
+            return self._rows_read + self.rows_rejected
+        return self.plan.rows
+
+    @property
+    def rows_rejected(self) -> int:
+        """The rows that were left out for their text."""
+        return rejected_rows(self.plan.sources)
 
     def run(self, sink: Sink) -> None:
         """Encode every window and write it."""
@@ -186,7 +195,7 @@ class _Job:
             self._engine = self._context.engine_loader(
                 EngineRequest(
                     self.plan.preset,
-                    options.pooling,
+                    self.plan.in_force.pooling,
                     options.dtype,
                     options.device,
                     fixed_shapes=self.plan.is_worth_compiling,
@@ -211,9 +220,8 @@ class _Job:
 
     def _count(self, prepared: PreparedWindow) -> None:
         self._rows_read += prepared.rows
-        lost = prepared.tokens.lengths - prepared.lengths
-        self._rows_truncated += int((lost > 0).sum())
-        self._tokens_lost += int(lost.sum())
+        self._rows_truncated += int((prepared.lost > 0).sum())
+        self._tokens_lost += int(prepared.lost.sum())
 
     def _ran_as(self) -> dict[str, Any]:
         """Return how the engine worked: settings that change the speed, not the result."""
@@ -228,9 +236,10 @@ class _Job:
         plan, engine = self.plan, self._engine
         seconds = self._context.clock() - self.started
         return EncodeReport(
-            rows_in=self.expected_rows(),
+            rows_in=self.rows_in,
             rows_out=rows_out,
-            rows_rejected=0,
+            rows_rejected=self.rows_rejected,
+            documents=documents_read(plan.sources),
             rows_truncated=self._rows_truncated,
             tokens=self._tokens,
             tokens_lost=self._tokens_lost,
@@ -242,10 +251,10 @@ class _Job:
             backend=engine.backend if engine else "",
             device=engine.device if engine else "",
             settings={
-                **plan.options.recorded(),
-                "sequence_length": plan.shape.sequence_length,
+                **plan.options.recorded(plan.in_force),
                 "batch_size": plan.options.batch_size,
                 "pad_id": plan.shape.pad_id,
+                **plan.text_record,
                 **self._ran_as(),
             },
             version=__version__,

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from fnet_cli.constants import TOKEN_COLUMN
+from fnet_cli.backbone.config import BackboneConfig
+from fnet_cli.constants import SEGMENT_COLUMN, TEXT_COLUMN, TOKEN_COLUMN
+from fnet_cli.errors import UsageError
+from fnet_cli.presets.encode_settings import EncodeSettings, Padding, Pooling
+from fnet_cli.tokenizer.truncation import PairTruncate
 
-
-class Pooling(StrEnum):
-    """How a row's hidden states become its embedding."""
-
-    POOLED = "pooled"  # the model's pooler: tanh(Dense(first position))
-    CLS = "cls"  # the first position's hidden state
-    MEAN = "mean"  # over real tokens
-    MAX = "max"  # over real tokens
-    TOKENS = "tokens"  # no pooling: one vector a real token
-
-
-class Padding(StrEnum):
-    """To what length a row is padded: a function of the row alone, never of its batch."""
-
-    MAX = "max"  # to the sequence length
-    BUCKET = "bucket"  # to the next of 8, 16, 24 ...
-    NONE = "none"  # not at all
+__all__ = [
+    "Compression",
+    "ComputeDtype",
+    "EncodeOptions",
+    "InputFormat",
+    "OnNull",
+    "OutputDtype",
+    "OutputFormat",
+    "Padding",
+    "PairTruncate",
+    "Pooling",
+    "SettingOrigin",
+    "SettingsInForce",
+    "TextOptions",
+    "Truncate",
+    "settings_in_force",
+]
 
 
 class Truncate(StrEnum):
@@ -34,8 +39,26 @@ class Truncate(StrEnum):
     ERROR = "error"
 
 
-class FileFormat(StrEnum):
-    """File formats that are read and written."""
+class OnNull(StrEnum):
+    """What becomes of a row whose text is null."""
+
+    ERROR = "error"
+    EMPTY = "empty"  # as an empty text
+    SKIP = "skip"  # left out, and counted as rejected
+
+
+class InputFormat(StrEnum):
+    """File formats that are read."""
+
+    PARQUET = "parquet"
+    JSONL = "jsonl"
+    TEXT = "text"  # a row a line
+    CSV = "csv"
+    TSV = "tsv"
+
+
+class OutputFormat(StrEnum):
+    """File formats that are written."""
 
     PARQUET = "parquet"
     JSONL = "jsonl"
@@ -76,30 +99,82 @@ class Compression(StrEnum):
 
 
 @dataclass(frozen=True)
-class EncodeOptions:
-    """One encode job.
+class TextOptions:
+    """How the texts of a job become token ids.
 
-    `inputs` are paths of Parquet or JSONL files, or `-` for JSONL on standard input; `output` is
-    a path, or `-` for JSONL on standard output. None means: from the suffix (`format`,
-    `input_format`), the model's maximum (`sequence_length`), the tokenizer's `<pad>` (`pad_id`),
-    all rows (`limit`), `segment_ids` if there is one (`segment_column`), every column but the
-    token and segment columns (`columns`), and what suits model and device
-    (`batch_size`). An empty `preset` is the default preset.
+    A `pair_column` is each row's second text; `pair_truncate` says which of the two gives way.
+    With `chunk`, a text is a document: it becomes a row for every `chunk` tokens, special ones not
+    counted, of which the next row repeats the last `overlap`. Raises UsageError for a chunk or an
+    overlap that cannot be, and for chunks of pairs.
+    """
+
+    column: str = TEXT_COLUMN
+    pair_column: str | None = None
+    pair_truncate: PairTruncate = PairTruncate.ROUND_ROBIN
+    on_null: OnNull = OnNull.ERROR
+    chunk: int | None = None
+    overlap: int = 0
+
+    def __post_init__(self) -> None:
+        if self.chunk is None:
+            if self.overlap:
+                raise UsageError("--overlap is of chunks", hint="say how long with --chunk")
+            return
+        if self.chunk < 1:
+            raise UsageError(f"--chunk must be at least 1, not {self.chunk}")
+        if not 0 <= self.overlap < self.chunk:
+            raise UsageError(
+                f"--overlap {self.overlap} is not in 0..{self.chunk - 1}, which a chunk of "
+                f"{self.chunk} tokens allows"
+            )
+        if self.pair_column is not None:
+            raise UsageError("--chunk does not go with --pair-column: a chunk is of one text")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of text, one or two."""
+        return (self.column,) if self.pair_column is None else (self.column, self.pair_column)
+
+    def recorded(self) -> dict[str, Any]:
+        """Return what decides the token ids, for the output's metadata."""
+        return {
+            "text_columns": list(self.columns),
+            "pair_truncate": self.pair_truncate.value if self.pair_column else None,
+            "on_null": self.on_null.value,
+            "chunk": self.chunk,
+            "overlap": self.overlap if self.chunk else None,
+        }
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """One encode job, or one that only tokenizes.
+
+    `inputs` are paths of files, or `-` for standard input, which is JSONL by default; `output` is
+    a path, or `-` for JSONL on standard output. With `text`, which plain text implies, the rows
+    are texts, and the id columns are those that they are given. None means: what the preset
+    recommends (`pooling`, `normalize`, `padding`, `sequence_length`), else pooled, not normalised,
+    max and the model's maximum; from the suffix (`format`, `input_format`), the tokenizer's
+    `<pad>` (`pad_id`), all rows (`limit`), `segment_ids` if there is one (`segment_column`), every
+    column but the token and segment columns (`columns`), and what suits model and device
+    (`batch_size`).
+    An empty `preset` is the default preset.
     """
 
     inputs: tuple[str, ...]
     output: str
     preset: str = ""
+    text: TextOptions | None = None
     token_column: str = TOKEN_COLUMN
     segment_column: str | None = None
     columns: tuple[str, ...] | None = None
-    format: FileFormat | None = None
-    input_format: FileFormat | None = None
+    format: OutputFormat | None = None
+    input_format: InputFormat | None = None
     compression: Compression = Compression.ZSTD
-    pooling: Pooling = Pooling.POOLED
-    normalize: bool = False
+    pooling: Pooling | None = None
+    normalize: bool | None = None
     output_dtype: OutputDtype = OutputDtype.FLOAT32
-    padding: Padding = Padding.MAX
+    padding: Padding | None = None
     sequence_length: int | None = None
     truncate: Truncate = Truncate.RIGHT
     pad_id: int | None = None
@@ -109,13 +184,63 @@ class EncodeOptions:
     limit: int | None = None
     overwrite: bool = False
 
-    def recorded(self) -> dict[str, Any]:
+    @property
+    def id_columns(self) -> tuple[str, str]:
+        """The names of the token and of the segment column."""
+        return self.token_column, self.segment_column or SEGMENT_COLUMN
+
+    def recorded(self, in_force: SettingsInForce) -> dict[str, Any]:
         """Return the settings that decide an embedding, for the output's metadata."""
         return {
-            "pooling": self.pooling.value,
-            "normalize": self.normalize,
-            "padding": self.padding.value,
+            "pooling": in_force.pooling.value,
+            "normalize": in_force.normalize,
+            "padding": in_force.padding.value,
             "truncate": self.truncate.value,
             "dtype": self.dtype.policy,
             "output_dtype": self.output_dtype.value,
+            "sequence_length": in_force.sequence_length,
         }
+
+
+class SettingOrigin(StrEnum):
+    """Who chose a setting; the first that says something does."""
+
+    FLAG = "flag"  # the job's options
+    PRESET = "preset"  # its recommendation
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class SettingsInForce:
+    """How a job embeds, once its preset is known. `origins` says by name who chose each."""
+
+    pooling: Pooling
+    normalize: bool
+    padding: Padding
+    sequence_length: int
+    origins: Mapping[str, SettingOrigin]
+
+
+def settings_in_force(
+    options: EncodeOptions, recommended: EncodeSettings, config: BackboneConfig
+) -> SettingsInForce:
+    """Return what holds for a job: the options, else the preset's recommendation, else defaults.
+
+    A sequence length of the options is not held against the model's maximum here.
+    """
+    defaults = {
+        "pooling": Pooling.POOLED,
+        "normalize": False,
+        "padding": Padding.MAX,
+        "sequence_length": config.max_sequence_length,
+    }
+    chosen: dict[str, Any] = {}
+    origins: dict[str, SettingOrigin] = {}
+    for name, default in defaults.items():
+        offers = (
+            (SettingOrigin.FLAG, getattr(options, name)),
+            (SettingOrigin.PRESET, getattr(recommended, name)),
+            (SettingOrigin.DEFAULT, default),
+        )
+        origins[name], chosen[name] = next(offer for offer in offers if offer[1] is not None)
+    return SettingsInForce(**chosen, origins=origins)

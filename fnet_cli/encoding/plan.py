@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -17,18 +16,25 @@ from fnet_cli.constants import (
     EMBEDDING_COLUMN,
     MAX_WINDOW_ROWS,
     OUTPUT_METADATA_KEY,
-    SEGMENT_COLUMN,
     WINDOW_BYTES,
     __version__,
 )
 from fnet_cli.encoding.batching import BatchShape, padded_lengths
-from fnet_cli.encoding.engine.devices import parse_device
-from fnet_cli.encoding.options import EncodeOptions, FileFormat, OutputDtype, Padding, Pooling
-from fnet_cli.encoding.readers.base import RowSource, column_type
-from fnet_cli.encoding.readers.opening import STANDARD_STREAM, format_of, open_source
-from fnet_cli.encoding.rows import is_id_list
-from fnet_cli.encoding.writer import OutputTarget, check_space, output_path
-from fnet_cli.errors import InputDataError, PresetError, UsageError
+from fnet_cli.encoding.checking import check_options, check_output, refuse_column, total
+from fnet_cli.encoding.options import (
+    EncodeOptions,
+    OutputDtype,
+    OutputFormat,
+    Padding,
+    Pooling,
+    SettingsInForce,
+    TextOptions,
+    settings_in_force,
+)
+from fnet_cli.encoding.readers.base import RowSource
+from fnet_cli.encoding.rows_in import open_rows
+from fnet_cli.encoding.writer import OutputTarget, check_space
+from fnet_cli.errors import PresetError, UsageError
 from fnet_cli.presets.fingerprint import weights_sha256
 from fnet_cli.presets.pulling.events import EventCallback
 from fnet_cli.presets.resolving import LocalPreset, resolve_preset
@@ -41,16 +47,21 @@ _JSONL_BYTES_PER_NUMBER = 12
 class JobPlan:
     """A checked job.
 
-    `rows` and `tokens` are totals where the inputs state them. `expected_bytes` is the size of
-    the embeddings alone, uncompressed. `segments` says per source whether it has segment ids.
+    `options` are as they were asked for; where they leave a choice to the preset, `in_force` has
+    it. `rows` and `tokens` are totals where the inputs state them. `expected_bytes` is the size of
+    the embeddings alone, uncompressed. `segments` says per source whether it has segment ids. With
+    `text`, the sources are `TokenizedSource`s; `text_record` is what the output says of them.
     """
 
     options: EncodeOptions
+    in_force: SettingsInForce
     preset: LocalPreset
     weights_sha256: str
+    text: TextOptions | None
     sources: tuple[RowSource, ...]
     segments: tuple[bool, ...]
     passthrough: tuple[str, ...]
+    text_record: Mapping[str, Any]
     shape: BatchShape
     target: OutputTarget
     rows: int | None
@@ -59,7 +70,7 @@ class JobPlan:
     @property
     def segment_column(self) -> str:
         """The name of the segment column."""
-        return self.options.segment_column or SEGMENT_COLUMN
+        return self.options.id_columns[1]
 
     @property
     def window_rows(self) -> int:
@@ -73,7 +84,7 @@ class JobPlan:
         It depends on the job alone, not on how fast it turns out to be, so that a job that is
         run again gives the same numbers.
         """
-        padding = self.options.padding
+        padding = self.in_force.padding
         if padding is Padding.NONE:
             return False  # a shape for each length
         if self.operations is None:
@@ -83,7 +94,7 @@ class JobPlan:
     @property
     def operations(self) -> int | None:
         """About how many multiplications and additions the job takes; None if it cannot be told."""
-        fixed = self.options.padding is Padding.MAX and self.rows is not None
+        fixed = self.in_force.padding is Padding.MAX and self.rows is not None
         tokens = self.rows * self.shape.sequence_length if fixed and self.rows else self.tokens
         config = self.preset.config
         per_token = 4 * config.num_layers * config.hidden_dim * config.intermediate_dim
@@ -99,29 +110,23 @@ class JobPlan:
     @property
     def expected_bytes(self) -> int | None:
         """Bytes that the embeddings will take, or None where the inputs state no counts."""
-        vectors = self.tokens if self.options.pooling is Pooling.TOKENS else self.rows
+        vectors = self.tokens if self.in_force.pooling is Pooling.TOKENS else self.rows
         kind = self.target.format
         return None if vectors is None else vectors * _vector_bytes(self.options, self.preset, kind)
 
 
-def _vector_bytes(options: EncodeOptions, preset: LocalPreset, kind: FileFormat) -> int:
-    if kind is FileFormat.JSONL:
+def _vector_bytes(options: EncodeOptions, preset: LocalPreset, kind: OutputFormat) -> int:
+    if kind is OutputFormat.JSONL:
         return preset.config.hidden_dim * _JSONL_BYTES_PER_NUMBER
     width = 2 if options.output_dtype is OutputDtype.FLOAT16 else 4
     return preset.config.hidden_dim * width
 
 
-def _window_rows(options: EncodeOptions, preset: LocalPreset, length: int) -> int:
+def _window_rows(options: EncodeOptions, in_force: SettingsInForce, preset: LocalPreset) -> int:
     """Return how many embeddings fill a window; where tokens keep theirs, of full-length rows."""
-    vectors = length if options.pooling is Pooling.TOKENS else 1
+    vectors = in_force.sequence_length if in_force.pooling is Pooling.TOKENS else 1
     row_bytes = 4 * preset.config.hidden_dim * vectors  # they are computed in float32
     return max(options.batch_size or 1, min(WINDOW_BYTES // row_bytes, MAX_WINDOW_ROWS))
-
-
-def _output_path(options: EncodeOptions) -> Path | None:
-    if options.output == STANDARD_STREAM:
-        return None
-    return output_path(options.output, overwrite=options.overwrite)
 
 
 def make_plan(
@@ -136,77 +141,44 @@ def make_plan(
     missing preset if `on_pull` is given. Raises UsageError, PresetError, NetworkError,
     InputDataError or OutputError; nothing has been written then.
     """
-    _check_options(options)
-    kind, path = _output_format(options), _output_path(options)
-    _check_not_an_input(options, path)
+    check_options(options)
+    kind, path = check_output(options)
     preset = resolve_preset(options.preset, settings, on_pull)
-    shape = _batch_shape(options, preset)
+    in_force = settings_in_force(options, preset.encode_settings(), preset.config)
+    shape = _batch_shape(options, in_force, preset)
     sha256 = weights_sha256(preset)
-    sources = tuple(open_source(name, options.input_format, stdin) for name in options.inputs)
-    segments = tuple(_check_ids(source, options) for source in sources)
-    fields = _passthrough(sources, options)
-    embedding = _embedding_type(options, preset.config.hidden_dim)
-    record = _record(options, preset, shape, sha256)
-    schema = _output_schema(sources[0].schema, fields, embedding, record)
-    window = _window_rows(options, preset, shape.sequence_length)
-    plan = _limited(
-        JobPlan(
-            options=options,
-            preset=preset,
-            weights_sha256=sha256,
-            sources=sources,
-            segments=segments,
-            passthrough=tuple(field.name for field in fields),
-            shape=shape,
-            target=OutputTarget(path, kind, options.compression, schema, window),
-            rows=_total([source.rows for source in sources]),
-            tokens=_total([source.token_count(options.token_column) for source in sources]),
-        )
+    rows = open_rows(options, preset, in_force.sequence_length, stdin)
+    refuse_column(EMBEDDING_COLUMN, rows.passthrough, rows.sources[0].name)
+    record = _record(options, in_force, preset, sha256)
+    record |= {"pad_id": shape.pad_id, **rows.recorded}
+    embedding = _embedding_type(options, in_force, preset.config.hidden_dim)
+    schema = _output_schema(rows.sources[0].schema, rows.passthrough, embedding, record)
+    window = _window_rows(options, in_force, preset)
+    plan = JobPlan(
+        options=options,
+        in_force=in_force,
+        preset=preset,
+        weights_sha256=sha256,
+        text=rows.tokenizing.text if rows.tokenizing else None,
+        sources=rows.sources,
+        segments=rows.segments,
+        passthrough=tuple(field.name for field in rows.passthrough),
+        text_record=rows.recorded,
+        shape=shape,
+        target=OutputTarget(path, kind, options.compression, schema, window),
+        rows=total([source.rows for source in rows.sources]),
+        tokens=total([source.token_count(options.token_column) for source in rows.sources]),
     )
+    plan = _limited(plan)
     if path is not None and plan.expected_bytes:
         check_space(path, plan.expected_bytes)
     return plan
 
 
-def _check_options(options: EncodeOptions) -> None:
-    if not options.inputs:
-        raise UsageError("there is no input")
-    if options.inputs.count(STANDARD_STREAM) > 1:
-        raise UsageError("standard input (-) stands twice among the inputs")
-    if options.batch_size is not None and options.batch_size < 1:
-        raise UsageError(f"--batch-size must be at least 1, not {options.batch_size}")
-    if options.limit is not None and options.limit < 0:
-        raise UsageError(f"--limit must not be negative, it is {options.limit}")
-    if options.token_column == (options.segment_column or SEGMENT_COLUMN):
-        raise UsageError(f"token and segment column are both {options.token_column}")
-    parse_device(options.device)
-
-
-def _output_format(options: EncodeOptions) -> FileFormat:
-    if options.output == STANDARD_STREAM:
-        if options.format is FileFormat.PARQUET:
-            raise UsageError("Parquet cannot be written to standard output", hint="name a file")
-        return FileFormat.JSONL
-    kind = options.format or format_of(options.output)
-    if kind is None or (not options.format and options.output.endswith((".gz", ".zst"))):
-        raise UsageError(
-            f"{options.output}: the suffix does not tell the format",
-            hint="end it with .parquet or .jsonl, or use --format",
-        )
-    return kind
-
-
-def _check_not_an_input(options: EncodeOptions, path: Path | None) -> None:
-    for name in options.inputs:
-        if path is not None and name != STANDARD_STREAM and Path(os.path.realpath(name)) == path:
-            raise UsageError(
-                f"{options.output} is an input and the output", hint="write to another file"
-            )
-
-
-def _batch_shape(options: EncodeOptions, preset: LocalPreset) -> BatchShape:
-    most = preset.config.max_sequence_length
-    length = most if options.sequence_length is None else options.sequence_length
+def _batch_shape(
+    options: EncodeOptions, in_force: SettingsInForce, preset: LocalPreset
+) -> BatchShape:
+    most, length = preset.config.max_sequence_length, in_force.sequence_length
     if not 1 <= length <= most:
         raise UsageError(
             f"--sequence-length {length} is not in 1..{most}, the positions of {preset.handle}"
@@ -225,93 +197,37 @@ def _batch_shape(options: EncodeOptions, preset: LocalPreset) -> BatchShape:
             f"--pad-id {pad_id} is not in 0..{preset.config.vocabulary_size - 1}, "
             f"the ids of {preset.handle}"
         )
-    return BatchShape(options.padding, length, pad_id)
+    return BatchShape(in_force.padding, length, pad_id)
 
 
-def _check_ids(source: RowSource, options: EncodeOptions) -> bool:
-    """Check the id columns' types; return whether the source has segment ids."""
-    if source.rows == 0 and not source.schema.names:
-        return False  # an empty JSON lines file has no columns, and is valid
-    columns = [options.token_column]
-    if options.segment_column or SEGMENT_COLUMN in source.schema.names:
-        columns.append(options.segment_column or SEGMENT_COLUMN)
-    for name in columns:
-        kind = column_type(source, name)
-        if not is_id_list(kind):
-            raise InputDataError(
-                f"{source.name}{source.first_other(name, is_id_list)}: column {name} is {kind}, "
-                "not lists of integers",
-                hint="name another with --token-column or --segment-column",
-            )
-    return len(columns) == 2
-
-
-def _passthrough(sources: tuple[RowSource, ...], options: EncodeOptions) -> list[pa.Field]:
-    """Return the input columns that the output repeats; every source must have them alike."""
-    first = next((source for source in sources if source.schema.names), sources[0])
-    if options.columns is not None:
-        names = list(dict.fromkeys(options.columns))
-    else:
-        ids = {options.token_column, options.segment_column or SEGMENT_COLUMN}
-        names = [name for name in first.schema.names if name not in ids]
-        for source in sources:
-            extra = set(source.schema.names) - set(first.schema.names) - ids
-            if extra:
-                raise InputDataError(
-                    f"{source.name}: column {min(extra)} is not in {first.name}",
-                    hint="choose the columns to keep with --columns",
-                )
-    if EMBEDDING_COLUMN in names:
-        raise InputDataError(
-            f"{first.name}: there is a column {EMBEDDING_COLUMN} already",
-            hint="leave it out by naming the columns to keep with --columns",
-        )
-    for source in sources:
-        if source.rows == 0 and not source.schema.names:
-            continue
-        for name in names:
-            kind = column_type(source, name)
-            if kind != first.schema.field(name).type:
-                raise InputDataError(
-                    f"{source.name}: column {name} is {kind}, in {first.name} it is "
-                    f"{first.schema.field(name).type}"
-                )
-    return [first.schema.field(name) for name in names] if first.schema.names else []
+def _record(
+    options: EncodeOptions, in_force: SettingsInForce, preset: LocalPreset, sha256: str
+) -> dict[str, Any]:
+    """Return what of the job, rows apart, the output's metadata says."""
+    return {
+        "preset": preset.handle,
+        "weights_sha256": sha256,
+        **options.recorded(in_force),
+        "version": __version__,
+    }
 
 
 def _output_schema(
-    source: pa.Schema, fields: list[pa.Field], embedding: pa.DataType, record: dict[str, Any]
+    source: pa.Schema, fields: Sequence[pa.Field], embedding: pa.DataType, record: dict[str, Any]
 ) -> pa.Schema:
     metadata = {**(source.metadata or {}), OUTPUT_METADATA_KEY: orjson.dumps(record)}
     return pa.schema([*fields, pa.field(EMBEDDING_COLUMN, embedding, nullable=False)], metadata)
 
 
-def _embedding_type(options: EncodeOptions, hidden_dim: int) -> pa.DataType:
+def _embedding_type(
+    options: EncodeOptions, in_force: SettingsInForce, hidden_dim: int
+) -> pa.DataType:
     number = pa.float16() if options.output_dtype is OutputDtype.FLOAT16 else pa.float32()
     # Declared non-null, since no job writes a null.
     vector = pa.list_(pa.field("element", number, nullable=False), hidden_dim)
-    if options.pooling is Pooling.TOKENS:
+    if in_force.pooling is Pooling.TOKENS:
         return pa.list_(pa.field("element", vector, nullable=False))
     return vector
-
-
-def _record(
-    options: EncodeOptions, preset: LocalPreset, shape: BatchShape, sha256: str
-) -> dict[str, Any]:
-    """Return how the embeddings are made, as the output's metadata says it."""
-    return {
-        "preset": preset.handle,
-        "weights_sha256": sha256,
-        **options.recorded(),
-        "sequence_length": shape.sequence_length,
-        "pad_id": shape.pad_id,
-        "version": __version__,
-    }
-
-
-def _total(counts: list[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None
 
 
 def _limited(plan: JobPlan) -> JobPlan:

@@ -25,7 +25,8 @@ from fnet_cli.encoding.windows import windows
 class PreparedWindow:
     """Rows with their checked ids.
 
-    `lengths` (N,) counts the tokens that are used of each row. The vectors of row r are
+    `lengths` (N,) counts the tokens that are used of each row, `lost` (N,) those that are not,
+    also of its text. The vectors of row r are
     `starts[r]` to `ends[r]` of the window's: one, or one a token.
     """
 
@@ -33,6 +34,7 @@ class PreparedWindow:
     tokens: TokenRows
     segments: TokenRows | None
     lengths: np.ndarray
+    lost: np.ndarray
     starts: np.ndarray
     ends: np.ndarray
 
@@ -61,18 +63,20 @@ def _prepare(
     plan: JobPlan, window: RowBatch, token_column: IdColumn, segment_column: IdColumn
 ) -> PreparedWindow:
     tokens = read_ids(window, token_column)
+    whole = tokens.lengths if window.cut is None else tokens.lengths + window.cut
     if plan.options.truncate is Truncate.ERROR:
-        check_not_longer(window, tokens, plan.shape.sequence_length, token_column.name)
+        name = plan.text.column if plan.text else token_column.name
+        check_not_longer(window, whole, plan.shape.sequence_length, name)
     check_padding(tokens, plan.shape)
     segments = None
     if segment_column.name in window.batch.schema.names:
         segments = read_ids(window, segment_column)
         check_same_lengths(window, tokens, segments, (token_column.name, segment_column.name))
     lengths = np.minimum(tokens.lengths, plan.shape.sequence_length)
-    per_token = plan.options.pooling is Pooling.TOKENS
+    per_token = plan.in_force.pooling is Pooling.TOKENS
     ends = np.cumsum(lengths) if per_token else np.arange(1, len(lengths) + 1)
     starts = ends - lengths if per_token else ends - 1
-    return PreparedWindow(window, tokens, segments, lengths, starts, ends)
+    return PreparedWindow(window, tokens, segments, lengths, whole - lengths, starts, ends)
 
 
 def window_batches(plan: JobPlan, prepared: PreparedWindow, size: BatchSize) -> Iterator[Batch]:

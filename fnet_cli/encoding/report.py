@@ -26,13 +26,15 @@ class EncodeReport:
 
     `rows_in` is counted by the readers and `rows_out` from the written file's own footer;
     `rows_in == rows_out + rows_rejected` holds, or the job failed. `tokens` counts the tokens
-    that were encoded, without padding, `tokens_lost` those that truncation cut. `seconds` is all
-    of the job, `startup_seconds` the part before the first batch ran; the rates leave it out.
+    that were encoded, without padding, `tokens_lost` those that truncation cut. `documents` counts
+    the texts that were read, of which a row may be a chunk; None where rows were ids. `seconds` is
+    all of the job, `startup_seconds` the part before the first batch ran; the rates leave it out.
     """
 
     rows_in: int
     rows_out: int
     rows_rejected: int
+    documents: int | None
     rows_truncated: int
     tokens: int
     tokens_lost: int

@@ -143,13 +143,13 @@ def check_same_lengths(
         )
 
 
-def check_not_longer(rows: RowBatch, tokens: TokenRows, limit: int, name: str) -> None:
+def check_not_longer(rows: RowBatch, lengths: np.ndarray, limit: int, name: str) -> None:
     """Raise InputDataError naming the first row with more than `limit` tokens."""
-    longer = tokens.lengths > limit
+    longer = lengths > limit
     if longer.any():
         row = int(longer.argmax())
         raise InputDataError(
-            f"{rows.where(row)}: column {name}: {tokens.lengths[row]} tokens, over the sequence "
+            f"{rows.where(row)}: column {name}: {lengths[row]} tokens, over the sequence "
             f"length of {limit}",
             hint="--truncate right cuts such rows",
         )

@@ -12,9 +12,11 @@ from fnet_cli.encoding.readers.base import RowBatch
 def windows(plan: JobPlan) -> Iterator[RowBatch]:
     """Yield the rows of all inputs up to the limit, at most `plan.window_rows` at a time.
 
-    A window has the passed-through columns and the id columns of its source; none is empty.
+    A window has the passed-through columns and the id columns of its source; none is empty. A
+    source of texts keeps to the limit itself: it is of texts, not of their chunks.
     """
-    left = sys.maxsize if plan.options.limit is None else plan.options.limit
+    limit = None if plan.text else plan.options.limit
+    left = sys.maxsize if limit is None else limit
     for source, has_segments in zip(plan.sources, plan.segments, strict=True):
         if not source.schema.names:  # an empty JSON lines file
             continue

@@ -17,10 +17,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fnet_cli.constants import EMBEDDING_COLUMN, MAX_ROW_GROUP_BYTES
-from fnet_cli.encoding.options import Compression, FileFormat
+from fnet_cli.encoding.options import Compression, OutputFormat
 from fnet_cli.errors import IntegrityError, OutputError
 from fnet_cli.files import Replacement
 from fnet_cli.units import show_bytes
+
+_SUFFIXES = {
+    ".parquet": OutputFormat.PARQUET,
+    ".pq": OutputFormat.PARQUET,
+    ".jsonl": OutputFormat.JSONL,
+    ".ndjson": OutputFormat.JSONL,
+}
 
 
 class Sink(Protocol):
@@ -42,10 +49,15 @@ class OutputTarget:
     """
 
     path: Path | None
-    format: FileFormat
+    format: OutputFormat
     compression: Compression
     schema: pa.Schema
     row_group_rows: int
+
+
+def output_format_of(path: str) -> OutputFormat | None:
+    """Return the format that a file name's suffix says, or None: no output is compressed whole."""
+    return _SUFFIXES.get(Path(path).suffix.lower())
 
 
 def output_path(text: str, *, overwrite: bool) -> Path:
@@ -98,7 +110,7 @@ def open_sink(target: OutputTarget, stdout: BinaryIO | None) -> Iterator[Sink]:
     try:
         with _output_errors(target.path):
             replacement.create()
-            opener = JsonlFileSink if target.format is FileFormat.JSONL else ParquetSink
+            opener = JsonlFileSink if target.format is OutputFormat.JSONL else ParquetSink
             sink = opener(replacement.temporary, target)
         yield sink
         with _output_errors(target.path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -151,6 +152,50 @@ def test_bad_input_ends_with_3_one_line_and_no_file(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["bad.jsonl"]
 
 
+# --- What the preset recommends ---------------------------------------------------------------
+
+RECOMMENDED = {"pooling": "mean", "normalize": True, "sequence_length": 16, "padding": "bucket"}
+
+
+@pytest.fixture
+def recommending(tmp_path) -> Path:
+    """A copy of the bundled preset that recommends how it is encoded."""
+    from fnet_cli.config import Settings
+    from fnet_cli.presets.resolving import resolve_preset
+
+    directory = tmp_path / "preset"
+    shutil.copytree(resolve_preset("f_net_mini_en", Settings()).directory, directory)
+    (directory / "encode_settings.json").write_text(json.dumps(RECOMMENDED))
+    return directory
+
+
+def test_the_preset_recommends_and_flags_override(recommending, tmp_path):
+    encode = ("encode", EXAMPLE, "--preset", recommending, "--limit", "5", "--json")
+    plain = run_fnet(*encode, "-o", "plain.parquet", cwd=tmp_path)
+    record = json.loads(plain.stdout)
+    assert record["settings"].items() >= RECOMMENDED.items()
+    metadata = json.loads(pq.read_schema(tmp_path / "plain.parquet").metadata[b"fnet"])
+    assert metadata.items() >= RECOMMENDED.items()
+
+    flags = ("--pooling", "cls", "--no-normalize", "--sequence-length", "32", "--padding", "max")
+    ran = run_fnet(*encode, *flags, "-o", "flags.parquet", cwd=tmp_path)
+    assert json.loads(ran.stdout)["settings"].items() >= {
+        "pooling": "cls", "normalize": False, "sequence_length": 32, "padding": "max",
+    }.items()  # fmt: skip
+
+
+def test_a_bad_recommendation_ends_with_4_one_line_and_a_hint(recommending, tmp_path):
+    (recommending / "encode_settings.json").write_text('{"pooling": "sum"}')
+    ran = run_fnet("encode", EXAMPLE, "-o", "o.parquet", "--preset", "./preset", cwd=tmp_path)
+    assert (ran.returncode, ran.stdout) == (4, "")
+    assert ran.stderr == (
+        "fnet: error: preset/encode_settings.json: pooling is 'sum', allowed: pooled, cls, mean, "
+        "max, tokens\n"
+        "fnet: hint: correct the file, or remove it and say it with the flags of encode\n"
+    )
+    assert not (tmp_path / "o.parquet").exists()
+
+
 # --- Dry runs -----------------------------------------------------------------------------------
 
 
@@ -177,8 +222,24 @@ def test_a_dry_run_shows_the_plan_or_one_json_object_and_writes_nothing(
     assert record["free_bytes"] > 0
     assert record["estimated_seconds"] > 0
     assert set(record) == set(facts)
+    assert set(record["settings_from"]) == {"pooling", "normalize", "padding", "sequence_length"}
     assert (plan.err, document.err) == ("", "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_says_where_each_setting_comes_from(recommending, tmp_path, capsys):
+    (recommending / "encode_settings.json").write_text('{"pooling": "mean", "padding": "max"}')
+    (tmp_path / "empty.jsonl").write_text("")  # no rows: nothing is loaded
+    arguments = [
+        "encode", str(tmp_path / "empty.jsonl"), "-o", str(tmp_path / "o.parquet"), "--dry-run",
+        "--padding", "none", "--preset", str(recommending),
+    ]  # fmt: skip
+    assert main(arguments) == 0
+    facts = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
+    assert facts["settings_from"] == (
+        "pooling: preset; normalize: default; padding: flag; sequence_length: default"
+    )
+    assert (facts["pooling"], facts["padding"], facts["sequence_length"]) == ("mean", "none", "512")
 
 
 def test_a_dry_run_of_standard_input_is_refused():

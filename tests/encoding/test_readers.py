@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from text_files import read_all, small_blocks, write_lines
 
-from fnet_cli.encoding.options import FileFormat
+from fnet_cli.encoding.options import InputFormat
 from fnet_cli.encoding.readers.jsonl import JsonlFile, JsonlStream
 from fnet_cli.encoding.readers.opening import format_of, open_source
 from fnet_cli.encoding.readers.parquet import ParquetSource
@@ -23,24 +26,8 @@ from fnet_cli.errors import FnetError, InputDataError, UsageError
 ROWS = [{"token_ids": [1, 2, 3], "name": "a"}, {"token_ids": [4], "name": None}]
 
 
-def write_lines(path: Path, text: str | bytes) -> str:
-    data = text.encode() if isinstance(text, str) else text
-    if path.suffix == ".gz":
-        data = gzip.compress(data)
-    elif path.suffix == ".zst":
-        data = pa.compress(data, codec="zstd", asbytes=True)
-    path.write_bytes(data)
-    return str(path)
-
-
 def as_jsonl(rows: list[dict]) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
-
-
-def read_all(source, columns=("token_ids", "name"), max_rows=1000) -> list[dict]:
-    return [
-        row for rows in source.batches(list(columns), max_rows) for row in rows.batch.to_pylist()
-    ]
 
 
 @pytest.mark.parametrize("name", ["d.jsonl", "d.ndjson", "d.jsonl.gz", "d.ndjson.zst"])
@@ -91,7 +78,12 @@ def test_integers_widen_to_floats_where_a_later_row_needs_it(tmp_path):
         ('{"a": 1}\n{"a": 2', "line 2: not valid JSON"),
         ('{"a": 1} {"a": 2}\n', "line 1: not valid JSON"),
         ('{"a": NaN}\n', "line 1: not valid JSON"),
-        (b'{"a": 1}\n{"a": "\xff"}\n', "line 2: not valid JSON"),
+        (b'{"a": 1}\n{"a": "\xff"}\n', "line 2: not valid UTF-8: byte 8 of the line is 0xff"),
+        (b'{"a": 1}\n{"a\xc3": 2}\n', "line 2: not valid UTF-8: byte 4 of the line is 0xc3"),
+        (b'{"a": 1}\n\xff\xfe\n', "line 2: not valid UTF-8: byte 1 of the line is 0xff"),
+        (b'{"a": "\xed\xa0\x80"}\n', "line 1: not valid UTF-8: byte 8 of the line is 0xed"),
+        (b'{"a": "\xc0\xaf"}\n', "line 1: not valid UTF-8: byte 8 of the line is 0xc0"),
+        (r'{"a": "\ud800"}' + "\n", "line 1: not valid JSON"),
         ('{"a": 1}\n{"a": "x"}\n', "line 2: column a: 'x' does not fit the rows before"),
         ('{"a": 1}\n{"a": true}\n', "line 2: column a: True does not fit"),
         ('{"a": 1}\n{"a": 9223372036854775809}\n', "line 2: column a: .* does not fit 64 bits"),
@@ -126,24 +118,23 @@ def test_an_empty_stream_has_no_rows():
 
 
 def test_a_stream_whose_later_rows_bring_a_new_column_is_refused(monkeypatch):
-    monkeypatch.setattr("fnet_cli.encoding.readers.jsonl.JSONL_BLOCK_BYTES", 10)
+    small_blocks(monkeypatch, 10)
     source = JsonlStream(io.BytesIO(b'{"a": 1}\n{"a": 2}\n{"b": 3}\n'))
     with pytest.raises(InputDataError, match="line 3: column b is not in the first rows"):
         read_all(source, ["a"])
 
 
 def test_blocks_and_windows_smaller_than_the_file_lose_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("fnet_cli.encoding.readers.jsonl.JSONL_BLOCK_BYTES", 64)
+    small_blocks(monkeypatch, 64)
     rows = [{"token_ids": [i], "name": f"row {i}"} for i in range(200)]
     path = write_lines(tmp_path / "d.jsonl", as_jsonl(rows))
     assert read_all(JsonlFile(path), max_rows=3) == rows
 
 
 def test_a_line_over_the_limit_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("fnet_cli.encoding.readers.jsonl.JSONL_BLOCK_BYTES", 16)
-    monkeypatch.setattr("fnet_cli.encoding.readers.jsonl.MAX_JSONL_LINE_BYTES", 100)
-    path = write_lines(tmp_path / "d.jsonl", '{"a": "' + "x" * 500 + '"}\n')
-    with pytest.raises(InputDataError, match="a line is longer than 100 bytes"):
+    small_blocks(monkeypatch, 16, longest_line=100)
+    path = write_lines(tmp_path / "d.jsonl", '{}\n{}\n{"a": "' + "x" * 500 + '"}\n')
+    with pytest.raises(InputDataError, match="line 3 is longer than 100 bytes"):
         JsonlFile(path)
 
 
@@ -215,22 +206,105 @@ def test_a_damaged_page_is_an_error_and_not_fewer_rows(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("a.parquet", FileFormat.PARQUET), ("a.PQ", FileFormat.PARQUET), ("a.jsonl", FileFormat.JSONL),
-     ("a.ndjson.gz", FileFormat.JSONL), ("a.jsonl.zst", FileFormat.JSONL), ("a.csv", None),
-     ("a.parquet.gz", None), ("a", None)],
+    [("a.parquet", InputFormat.PARQUET), ("a.PQ", InputFormat.PARQUET),
+     ("a.jsonl", InputFormat.JSONL), ("a.ndjson.gz", InputFormat.JSONL),
+     ("a.jsonl.zst", InputFormat.JSONL), ("a.txt", InputFormat.TEXT),
+     ("a.txt.gz", InputFormat.TEXT), ("A.TXT.ZST", InputFormat.TEXT), ("a.csv", InputFormat.CSV),
+     ("a.csv.gz", InputFormat.CSV), ("a.tsv", InputFormat.TSV), ("a.tsv.zst", InputFormat.TSV),
+     ("a.parquet.gz", None), ("a.xml", None), ("a.gz", None), ("a.txt.bz2", None), ("a", None)],
 )  # fmt: skip
 def test_the_suffix_tells_the_format(name, expected):
     assert format_of(name) is expected
 
 
 def test_an_unknown_suffix_is_a_usage_error_that_names_the_option(tmp_path):
-    (tmp_path / "a.csv").write_text("x")
+    (tmp_path / "a.xml").write_text("x")
     with pytest.raises(UsageError) as caught:
-        open_source(str(tmp_path / "a.csv"), None, io.BytesIO())
+        open_source(str(tmp_path / "a.xml"), None, io.BytesIO())
     assert "--input-format" in caught.value.hint
 
 
-@pytest.mark.parametrize("name", ["missing.parquet", "missing.jsonl"])
+@pytest.mark.parametrize("name", ["m.parquet", "m.jsonl", "m.txt", "m.txt.gz", "m.csv", "m.tsv"])
 def test_a_missing_file_is_named(tmp_path, name):
     with pytest.raises(InputDataError, match=f"{name}: no such file"):
         open_source(str(tmp_path / name), None, io.BytesIO())
+
+
+@pytest.mark.parametrize("name", ["d.parquet", "d.jsonl", "d.txt", "d.csv"])
+def test_a_directory_is_refused(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputDataError, match=f"{name}: is a directory"):
+        open_source(str(tmp_path / name), None, io.BytesIO())
+
+
+@pytest.mark.parametrize("name", ["d.jsonl", "d.txt", "d.csv"])
+def test_a_pipe_by_name_is_refused_since_files_are_read_twice(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputDataError, match=f"{name}: is not a regular file"):
+        open_source(str(tmp_path / name), None, io.BytesIO())
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_named(tmp_path):
+    path = Path(write_lines(tmp_path / "d.txt", "x\n"))
+    path.chmod(0)
+    with pytest.raises(InputDataError, match="d.txt: cannot be read: Permission denied"):
+        open_source(str(path), None, io.BytesIO())
+
+
+@pytest.mark.parametrize("name", ["d.jsonl.gz", "d.txt.zst"])
+def test_a_compressed_file_without_a_byte_is_refused(tmp_path, name):
+    (tmp_path / name).touch()
+    with pytest.raises(InputDataError, match=f"{name}: no byte in it"):
+        open_source(str(tmp_path / name), None, io.BytesIO())
+
+
+def test_a_byte_order_mark_is_dropped(tmp_path):
+    path = write_lines(tmp_path / "d.jsonl", b'\xef\xbb\xbf{"a": 1}\n')
+    assert read_all(JsonlFile(path), ["a"]) == [{"a": 1}]
+
+
+@pytest.mark.parametrize(
+    ("forced", "data", "column", "value"),
+    [
+        (None, b'{"a": "x"}\n', "a", "x"),
+        (InputFormat.JSONL, b'{"a": "x"}\n', "a", "x"),
+        (InputFormat.TEXT, b"a\tb\n", "text", "a\tb"),
+        (InputFormat.CSV, b"a,b\nx,y\n", "a", "x"),
+        (InputFormat.TSV, b"a\tb\nx\ty\n", "b", "y"),
+    ],
+)
+def test_standard_input_is_json_lines_unless_said_otherwise(forced, data, column, value):
+    source = open_source("-", forced, io.BytesIO(data))
+    assert source.name == "<stdin>"
+    assert read_all(source, [column]) == [{column: value}]
+
+
+def test_parquet_is_not_read_from_standard_input():
+    with pytest.raises(UsageError, match="Parquet cannot be read from standard input"):
+        open_source("-", InputFormat.PARQUET, io.BytesIO())
+
+
+def test_standard_input_that_is_closed_is_an_error(monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(InputDataError, match="there is no standard input"):
+        open_source("-", None, None)
+
+
+def test_a_directory_as_standard_input_is_an_error(tmp_path):
+    class Directory(io.RawIOBase):
+        def read(self, size: int = -1) -> bytes:
+            raise IsADirectoryError(21, "Is a directory")
+
+    with pytest.raises(InputDataError, match="<stdin>: cannot be read: Is a directory"):
+        open_source("-", None, Directory())
+
+
+def test_a_pipe_that_does_not_wait_is_made_to_wait():
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb") as other:
+        thread = threading.Timer(0.2, lambda: (other.write(b"late\n"), other.close()))
+        thread.start()
+        assert read_all(open_source("-", InputFormat.TEXT, stream), ["text"]) == [{"text": "late"}]
+        thread.join()

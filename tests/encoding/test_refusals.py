@@ -17,7 +17,7 @@ from fnet_cli.config import Settings
 from fnet_cli.encoding.job import JobContext, encode_files
 from fnet_cli.encoding.options import (
     EncodeOptions,
-    FileFormat,
+    OutputFormat,
     Truncate,
 )
 from fnet_cli.errors import InputDataError, IntegrityError, OutputError, UsageError
@@ -94,8 +94,8 @@ def test_a_nan_is_never_written_and_its_row_is_named(tmp_path, tokens):
         ({"segment_column": "nope"}, InputDataError, "there is no column nope"),
         ({"truncate": Truncate.ERROR}, InputDataError, "over the sequence length of 48"),
         ({"output": "o.xyz"}, UsageError, "o.xyz: the suffix does not tell the format"),
-        ({"output": "/dev/null", "format": FileFormat.PARQUET}, OutputError, "not a regular file"),
-        ({"output": "-", "format": FileFormat.PARQUET}, UsageError, "standard output"),
+        ({"output": "/dev/null", "format": OutputFormat.PARQUET}, OutputError, "not a regular"),
+        ({"output": "-", "format": OutputFormat.PARQUET}, UsageError, "standard output"),
         ({"inputs": ()}, UsageError, "there is no input"),
         ({"inputs": ("-", "-")}, UsageError, "stands twice"),
     ],

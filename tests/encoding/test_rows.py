@@ -117,4 +117,4 @@ def test_segments_of_another_length_than_the_tokens_are_named():
 def test_rows_over_the_sequence_length_are_named_where_truncation_is_off():
     rows = row_batch(pa.array([[1], [2, 3, 4]], pa.list_(pa.int32())))
     with pytest.raises(InputDataError, match="row 11: .* 3 tokens, over the sequence length of 2"):
-        check_not_longer(rows, read_ids(rows, COLUMN), 2, "token_ids")
+        check_not_longer(rows, read_ids(rows, COLUMN).lengths, 2, "token_ids")

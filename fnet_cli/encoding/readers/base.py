@@ -17,13 +17,15 @@ class RowBatch:
     """Some rows of one source, and where in it they stand.
 
     `numbers` holds each row's number in the source as a user would count it: lines from 1, rows
-    of a table from 0.
+    of a table from 0. `cut`, where rows were texts, counts the tokens of each that did not fit
+    (B,) int64.
     """
 
     batch: pa.RecordBatch
     source: str
     unit: str
     numbers: np.ndarray
+    cut: np.ndarray | None = None
 
     def where(self, index: int) -> str:
         """Return the place of the row at `index`, such as `data.jsonl: line 7`."""
@@ -33,8 +35,17 @@ class RowBatch:
         """Return rows `start` to `start + length`, without a copy."""
         stop = start + length
         return RowBatch(
-            self.batch.slice(start, length), self.source, self.unit, self.numbers[start:stop]
+            self.batch.slice(start, length),
+            self.source,
+            self.unit,
+            self.numbers[start:stop],
+            None if self.cut is None else self.cut[start:stop],
         )
+
+    def pieces(self, max_rows: int) -> Iterator[RowBatch]:
+        """Yield the rows in order, at most `max_rows` at a time."""
+        for start in range(0, len(self.numbers), max_rows):
+            yield self.slice(start, min(max_rows, len(self.numbers) - start))
 
 
 TypeCheck = Callable[[pa.DataType], bool]
@@ -61,6 +72,18 @@ class RowSource(Protocol):
 
     def batches(self, columns: Sequence[str], max_rows: int) -> Iterator[RowBatch]:
         """Yield all rows in order, `columns` only, at most `max_rows` at a time."""
+
+
+class UniformColumns:
+    """The answers of a source that states no totals, and whose columns have one type each."""
+
+    def token_count(self, column: str) -> int | None:  # noqa: ARG002 - the interface's
+        """Return None: text states no totals."""
+        return None
+
+    def first_other(self, column: str, accept: TypeCheck) -> str:  # noqa: ARG002 - the interface's
+        """Return nothing: all values of a column have one type."""
+        return ""
 
 
 def column_type(source: RowSource, name: str) -> pa.DataType:

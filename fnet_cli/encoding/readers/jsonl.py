@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import orjson
 import pyarrow as pa
 
-from fnet_cli.constants import JSONL_BLOCK_BYTES, MAX_JSONL_LINE_BYTES
 from fnet_cli.encoding.readers.base import RowBatch, TypeCheck
+from fnet_cli.encoding.readers.lines import (
+    STDIN_NAME,
+    LineBlock,
+    file_blocks,
+    not_utf8,
+    stream_blocks,
+)
 from fnet_cli.errors import InputDataError
-
-_CODECS = {".gz": "gzip", ".zst": "zstd"}
 
 
 @dataclass(frozen=True)
@@ -62,18 +65,10 @@ class JsonlFile:
         """Yield the rows in file order."""
         schema = pa.schema([self.schema.field(name) for name in columns])
         for block in self._blocks():
-            yield from _slices(_to_arrow(block, schema, self.name), max_rows)
+            yield from _to_arrow(block, schema, self.name).pieces(max_rows)
 
     def _blocks(self) -> Iterator[_Block]:
-        codec = _CODECS.get(Path(self.name).suffix.lower())
-        try:
-            with pa.OSFile(self.name) as raw:
-                stream = pa.CompressedInputStream(raw, codec) if codec else raw
-                yield from _parse(stream.read, self.name)
-        except (pa.ArrowException, OSError) as error:
-            if isinstance(error, FileNotFoundError):
-                raise InputDataError(f"{self.name}: no such file") from error
-            raise InputDataError(f"{self.name}: cannot be read: {error}") from error
+        return _parse(file_blocks(self.name))
 
 
 class JsonlStream:
@@ -82,10 +77,9 @@ class JsonlStream:
     The first block decides columns and types; InputDataError on a later row that does not fit.
     """
 
-    def __init__(self, stream: BinaryIO, name: str = "<stdin>") -> None:
+    def __init__(self, stream: BinaryIO, name: str = STDIN_NAME) -> None:
         self.name = name
-        # read1 returns what is there, so that the first rows do not wait for a full block.
-        self._rest = _parse(getattr(stream, "read1", stream.read), name)
+        self._rest = _parse(stream_blocks(stream, name))
         self._first = next(self._rest, None)
         self.rows: int | None = 0 if self._first is None else None
         empty = pa.schema([])
@@ -105,7 +99,7 @@ class JsonlStream:
         block = self._first
         while block is not None:
             self._refuse_new_columns(block)
-            yield from _slices(_to_arrow(block, schema, self.name), max_rows)
+            yield from _to_arrow(block, schema, self.name).pieces(max_rows)
             block = next(self._rest, None)
 
     def _refuse_new_columns(self, block: _Block) -> None:
@@ -120,15 +114,11 @@ class JsonlStream:
                 )
 
 
-def _parse(read: Any, name: str) -> Iterator[_Block]:
-    """Yield blocks of parsed lines of `read(size)`; InputDataError naming a bad line."""
-    line = 1
-    for text in _line_blocks(read, name):
-        lines = text.split(b"\n")
-        if not lines[-1]:
-            lines.pop()
-        numbers = np.arange(line, line + len(lines))
-        line += len(lines)
+def _parse(blocks: Iterator[LineBlock]) -> Iterator[_Block]:
+    """Yield blocks of parsed lines; InputDataError naming a bad line."""
+    for block in blocks:
+        lines = block.data.split(b"\n")[: block.count]
+        numbers = np.arange(block.first, block.first + block.count)
         filled = [index for index, content in enumerate(lines) if content and not content.isspace()]
         if len(filled) < len(lines):
             lines = [lines[index] for index in filled]
@@ -138,37 +128,23 @@ def _parse(read: Any, name: str) -> Iterator[_Block]:
         try:
             rows = [orjson.loads(content) for content in lines]
         except orjson.JSONDecodeError:
-            raise _malformed(lines, numbers, name) from None
+            raise _malformed(lines, numbers, block.name) from None
         for index, row in enumerate(rows):
             if not isinstance(row, dict):
-                raise InputDataError(f"{name}: line {numbers[index]}: not a JSON object")
+                raise InputDataError(f"{block.name}: line {numbers[index]}: not a JSON object")
         yield _Block(rows, numbers)
-
-
-def _line_blocks(read: Any, name: str) -> Iterator[bytes]:
-    """Yield runs of whole lines, about a block each."""
-    pending = bytearray()
-    while data := read(JSONL_BLOCK_BYTES):
-        end = data.rfind(b"\n") + 1
-        if end:
-            yield bytes(pending + data[:end])
-            pending = bytearray(data[end:])
-        else:
-            pending += data
-        if len(pending) > MAX_JSONL_LINE_BYTES:
-            raise InputDataError(f"{name}: a line is longer than {MAX_JSONL_LINE_BYTES:,} bytes")
-    if pending:
-        yield bytes(pending)
 
 
 def _malformed(lines: list[bytes], numbers: np.ndarray, name: str) -> InputDataError:
     for content, number in zip(lines, numbers, strict=True):
+        place = f"{name}: line {number}"
         try:
+            content.decode()
             orjson.loads(content)
+        except UnicodeDecodeError as error:
+            return not_utf8(place, error.start + 1, content[error.start])
         except orjson.JSONDecodeError as error:
-            return InputDataError(
-                f"{name}: line {number}: not valid JSON: {error.msg} (column {error.colno})"
-            )
+            return InputDataError(f"{place}: not valid JSON: {error.msg} (column {error.colno})")
     raise AssertionError("a block that failed to parse has no bad line")
 
 
@@ -242,8 +218,3 @@ def _conversion_error(
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def _slices(rows: RowBatch, max_rows: int) -> Iterator[RowBatch]:
-    for start in range(0, len(rows.numbers), max_rows):
-        yield rows.slice(start, min(max_rows, len(rows.numbers) - start))

@@ -3,53 +3,84 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from fnet_cli.encoding.options import FileFormat
+from fnet_cli.encoding.options import InputFormat
 from fnet_cli.encoding.readers.base import RowSource
+from fnet_cli.encoding.readers.delimited import DelimitedFile, DelimitedStream
 from fnet_cli.encoding.readers.jsonl import JsonlFile, JsonlStream
+from fnet_cli.encoding.readers.lines import COMPRESSED_SUFFIXES
 from fnet_cli.encoding.readers.parquet import ParquetSource
+from fnet_cli.encoding.readers.text import TextFile, TextStream
 from fnet_cli.errors import InputDataError, UsageError
 
 STANDARD_STREAM = "-"
 
 _SUFFIXES = {
-    ".parquet": FileFormat.PARQUET,
-    ".pq": FileFormat.PARQUET,
-    ".jsonl": FileFormat.JSONL,
-    ".ndjson": FileFormat.JSONL,
+    ".parquet": InputFormat.PARQUET,
+    ".pq": InputFormat.PARQUET,
+    ".jsonl": InputFormat.JSONL,
+    ".ndjson": InputFormat.JSONL,
+    ".txt": InputFormat.TEXT,
+    ".csv": InputFormat.CSV,
+    ".tsv": InputFormat.TSV,
 }
-_COMPRESSED = (".gz", ".zst")
+_FILES: dict[InputFormat, Callable[[str], RowSource]] = {
+    InputFormat.PARQUET: ParquetSource,
+    InputFormat.JSONL: JsonlFile,
+    InputFormat.TEXT: TextFile,
+    InputFormat.CSV: partial(DelimitedFile, delimiter=","),
+    InputFormat.TSV: partial(DelimitedFile, delimiter="\t"),
+}
+# What can be read from start to end only: every format of lines.
+_STREAMS: dict[InputFormat, Callable[[BinaryIO], RowSource]] = {
+    InputFormat.JSONL: JsonlStream,
+    InputFormat.TEXT: TextStream,
+    InputFormat.CSV: partial(DelimitedStream, delimiter=","),
+    InputFormat.TSV: partial(DelimitedStream, delimiter="\t"),
+}
 
 
-def format_of(path: str) -> FileFormat | None:
+def format_of(path: str) -> InputFormat | None:
     """Return the format that a file name's suffix says, or None."""
     name = Path(path)
-    if name.suffix.lower() in _COMPRESSED:
+    if name.suffix.lower() in COMPRESSED_SUFFIXES:
         inner = _SUFFIXES.get(Path(name.stem).suffix.lower())
-        return inner if inner is FileFormat.JSONL else None
+        return inner if inner in _STREAMS else None
     return _SUFFIXES.get(name.suffix.lower())
 
 
-def open_source(path: str, forced: FileFormat | None, stdin: BinaryIO | None) -> RowSource:
-    """Open one input; `-` is JSON lines on `stdin`, or on the process's own where that is None.
+def open_source(path: str, forced: InputFormat | None, stdin: BinaryIO | None) -> RowSource:
+    """Open one input; `-` is `stdin`, or the process's own where that is None.
 
+    Without a format by force, standard input is JSON lines and a file is what its suffix says.
     Raises UsageError for an unknown suffix, and InputDataError for a file that is missing or
     damaged.
     """
     if path == STANDARD_STREAM:
-        if forced is FileFormat.PARQUET:
-            raise UsageError("Parquet cannot be read from standard input", hint="give a file")
-        return JsonlStream(stdin or sys.stdin.buffer)
+        return _open_stream(forced or InputFormat.JSONL, stdin)
     if not Path(path).exists():
         raise InputDataError(f"{path}: no such file")
     if Path(path).is_dir():
         raise InputDataError(f"{path}: is a directory", hint="name the files in it")
+    if not Path(path).is_file():  # it would have to be read twice
+        raise InputDataError(f"{path}: is not a regular file", hint="give - and redirect it")
     kind = forced or format_of(path)
     if kind is None:
         raise UsageError(
             f"{path}: the suffix does not tell the format",
-            hint=f"known: {', '.join(_SUFFIXES)}, .jsonl.gz, .jsonl.zst; or use --input-format",
+            hint=f"known: {', '.join(_SUFFIXES)}, all but Parquet also with "
+            f"{' or '.join(COMPRESSED_SUFFIXES)}; or use --input-format",
         )
-    return ParquetSource(path) if kind is FileFormat.PARQUET else JsonlFile(path)
+    return _FILES[kind](path)
+
+
+def _open_stream(kind: InputFormat, stdin: BinaryIO | None) -> RowSource:
+    if kind not in _STREAMS:
+        raise UsageError("Parquet cannot be read from standard input", hint="give a file")
+    if stdin is None and sys.stdin is None:
+        raise InputDataError("there is no standard input: it is closed")
+    return _STREAMS[kind](stdin or sys.stdin.buffer)

@@ -1,0 +1,144 @@
+"""What of a job can be refused before a preset or input is looked into, and its columns after."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from fnet_cli.constants import SEGMENT_COLUMN, TEXT_COLUMN
+from fnet_cli.encoding.engine.devices import parse_device
+from fnet_cli.encoding.options import EncodeOptions, OutputFormat, TextOptions
+from fnet_cli.encoding.readers.base import RowSource, column_type
+from fnet_cli.encoding.readers.opening import STANDARD_STREAM
+from fnet_cli.encoding.rows import is_id_list
+from fnet_cli.encoding.texts import is_text
+from fnet_cli.encoding.writer import output_format_of, output_path
+from fnet_cli.errors import InputDataError, UsageError
+
+
+def check_options(options: EncodeOptions) -> None:
+    """Raise UsageError for options that contradict themselves or each other."""
+    if not options.inputs:
+        raise UsageError("there is no input")
+    if options.inputs.count(STANDARD_STREAM) > 1:
+        raise UsageError("standard input (-) stands twice among the inputs")
+    if options.batch_size is not None and options.batch_size < 1:
+        raise UsageError(f"--batch-size must be at least 1, not {options.batch_size}")
+    if options.limit is not None and options.limit < 0:
+        raise UsageError(f"--limit must not be negative, it is {options.limit}")
+    if len(set(options.id_columns)) < 2:
+        raise UsageError(f"token and segment column are both {options.token_column}")
+    parse_device(options.device)
+
+
+def check_output(options: EncodeOptions) -> tuple[OutputFormat, Path | None]:
+    """Return the output's format and its path, None for standard output.
+
+    Raises UsageError or OutputError where it cannot be written, or is an input.
+    """
+    kind, path = _output_format(options), None
+    if options.output != STANDARD_STREAM:
+        path = output_path(options.output, overwrite=options.overwrite)
+    for name in options.inputs:
+        if path is not None and name != STANDARD_STREAM and Path(os.path.realpath(name)) == path:
+            raise UsageError(
+                f"{options.output} is an input and the output", hint="write to another file"
+            )
+    return kind, path
+
+
+def _output_format(options: EncodeOptions) -> OutputFormat:
+    if options.output == STANDARD_STREAM:
+        if options.format is OutputFormat.PARQUET:
+            raise UsageError("Parquet cannot be written to standard output", hint="name a file")
+        return OutputFormat.JSONL
+    kind = options.format or output_format_of(options.output)
+    if kind is None:
+        raise UsageError(
+            f"{options.output}: the suffix does not tell the format",
+            hint="end it with .parquet or .jsonl, or use --format",
+        )
+    return kind
+
+
+def check_ids(source: RowSource, options: EncodeOptions) -> bool:
+    """Check the id columns' types; return whether the source has segment ids."""
+    if source.rows == 0 and not source.schema.names:
+        return False  # an empty JSON lines file has no columns, and is valid
+    _refuse_text(source, options)
+    columns = [options.token_column]
+    if options.segment_column or SEGMENT_COLUMN in source.schema.names:
+        columns.append(options.segment_column or SEGMENT_COLUMN)
+    for name in columns:
+        kind = column_type(source, name)
+        if not is_id_list(kind):
+            raise InputDataError(
+                f"{source.name}{source.first_other(name, is_id_list)}: column {name} is {kind}, "
+                "not lists of integers",
+                hint="name another with --token-column or --segment-column",
+            )
+    return len(columns) == 2
+
+
+def _refuse_text(source: RowSource, options: EncodeOptions) -> None:
+    """Say of a file without ids and with text how it is read."""
+    names = source.schema.names
+    if options.token_column in names or names.count(TEXT_COLUMN) != 1:
+        return
+    if is_text(column_type(source, TEXT_COLUMN)):
+        raise InputDataError(
+            f"{source.name}: there is no column {options.token_column}, but one of text",
+            hint=f"--text-column {TEXT_COLUMN} encodes it",
+        )
+
+
+def passthrough(
+    sources: Sequence[RowSource], options: EncodeOptions, text: TextOptions | None
+) -> list[pa.Field]:
+    """Return the input columns that the output repeats; every source must have them alike."""
+    first = next((source for source in sources if source.schema.names), sources[0])
+    if options.columns is not None:
+        names = list(dict.fromkeys(options.columns))
+    else:
+        left_out = set(options.id_columns)
+        if text is not None and text.chunk is not None:
+            left_out.add(text.column)  # every chunk would repeat all of its document
+        names = [name for name in first.schema.names if name not in left_out]
+        for source in sources:
+            extra = set(source.schema.names) - set(first.schema.names) - left_out
+            if extra:
+                raise InputDataError(
+                    f"{source.name}: column {min(extra)} is not in {first.name}",
+                    hint="choose the columns to keep with --columns",
+                )
+    for source in sources:
+        if source.rows == 0 and not source.schema.names:
+            continue
+        for name in names:
+            kind = column_type(source, name)
+            if kind != first.schema.field(name).type:
+                raise InputDataError(
+                    f"{source.name}: column {name} is {kind}, in {first.name} it is "
+                    f"{first.schema.field(name).type}"
+                )
+    return [first.schema.field(name) for name in names] if first.schema.names else []
+
+
+def refuse_column(name: str, fields: Sequence[pa.Field], source: str) -> None:
+    """Raise InputDataError where a kept column has the name of one that is written."""
+    if name in [field.name for field in fields]:
+        raise InputDataError(
+            f"{source}: there is a column {name} already",
+            hint="leave it out by naming the columns to keep with --columns",
+        )
+
+
+def total(counts: Sequence[int | None]) -> int | None:
+    """Return the sum, or None where one of them is unknown."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+

@@ -1,0 +1,117 @@
+"""Lines of a text file or stream, in blocks: decompression, line numbers, UTF-8, read errors."""
+
+from __future__ import annotations
+
+import codecs
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+
+from fnet_cli.constants import LINE_BLOCK_BYTES, MAX_LINE_BYTES
+from fnet_cli.errors import InputDataError
+
+_CODECS = {".gz": "gzip", ".zst": "zstd"}
+COMPRESSED_SUFFIXES = tuple(_CODECS)
+STDIN_NAME = "<stdin>"
+
+
+@dataclass(frozen=True)
+class LineBlock:
+    """Whole lines of one source, end to end, each but the very last with its line feed.
+
+    `first` is the number of the first line, from 1, and `count` how many there are. Any bytes
+    may be in them: only `text` says whether they are UTF-8.
+    """
+
+    name: str
+    first: int
+    count: int
+    data: bytes
+
+    @property
+    def last(self) -> int:
+        """The number of the last line."""
+        return self.first + self.count - 1
+
+    def text(self) -> str:
+        """Return the lines decoded; InputDataError naming the first byte that is not UTF-8."""
+        try:
+            return self.data.decode()
+        except UnicodeDecodeError as error:
+            line = self.first + self.data.count(b"\n", 0, error.start)
+            byte = error.start - self.data.rfind(b"\n", 0, error.start)
+            raise not_utf8(f"{self.name}: line {line}", byte, self.data[error.start]) from None
+
+
+def not_utf8(place: str, byte: int, value: int) -> InputDataError:
+    """Return the error of a line with such a `value` at `byte`, counted from 1."""
+    return InputDataError(
+        f"{place}: not valid UTF-8: byte {byte} of the line is 0x{value:02x}",
+        hint="write the text as UTF-8; iconv converts other encodings",
+    )
+
+
+def file_blocks(path: str) -> Iterator[LineBlock]:
+    """Yield the lines of a file, decompressed as its suffix says.
+
+    Raises InputDataError where it cannot be read to its end, or a line is over MAX_LINE_BYTES.
+    """
+    codec = _CODECS.get(Path(path).suffix.lower())
+    with _read_errors(path), Path(path).open("rb", buffering=0) as raw:
+        if codec and not os.fstat(raw.fileno()).st_size:
+            raise InputDataError(f"{path}: no byte in it; an empty {codec} file has some")
+        read = pa.CompressedInputStream(raw, codec).read if codec else raw.read
+        yield from _blocks(read, path)
+
+
+def stream_blocks(stream: BinaryIO, name: str) -> Iterator[LineBlock]:
+    """Yield the lines of a stream as they arrive; raises as `file_blocks` does."""
+    with suppress(AttributeError, OSError, ValueError):  # a stream in memory has no descriptor
+        # Without a wait, read1 says of a pipe with nothing in it yet what it says of one at its
+        # end, and the rows to come would be lost.
+        os.set_blocking(stream.fileno(), True)
+    with _read_errors(name):
+        # read1 returns what is there, so that the first rows do not wait for a full block.
+        yield from _blocks(getattr(stream, "read1", stream.read), name)
+
+
+@contextmanager
+def _read_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputDataError(f"{name}: no such file") from error
+    except (pa.ArrowException, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputDataError(f"{name}: cannot be read: {reason}") from error
+
+
+def _blocks(read: Callable[[int], bytes], name: str) -> Iterator[LineBlock]:
+    line = 1
+    pending = bytearray()
+    while data := read(LINE_BLOCK_BYTES):
+        end = data.rfind(b"\n") + 1
+        if len(pending) + (data.find(b"\n") if end else len(data)) > MAX_LINE_BYTES:
+            raise InputDataError(f"{name}: line {line} is longer than {MAX_LINE_BYTES:,} bytes")
+        if not end:
+            pending += data
+            continue
+        block = _block(name, line, b"".join((pending, memoryview(data)[:end])))
+        pending = bytearray(data[end:])
+        yield block
+        line += block.count
+    last = _block(name, line, bytes(pending))
+    if last.count:
+        yield last
+
+
+def _block(name: str, first: int, data: bytes) -> LineBlock:
+    if first == 1:
+        data = data.removeprefix(codecs.BOM_UTF8)
+    unended = bool(data) and not data.endswith(b"\n")
+    return LineBlock(name, first, data.count(b"\n") + unended, data)

@@ -1,0 +1,61 @@
+"""The rows of a job as it reads them: opened, tokenized where they are texts, columns agreed on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from fnet_cli.encoding.checking import check_ids, passthrough
+from fnet_cli.encoding.options import EncodeOptions, TextOptions
+from fnet_cli.encoding.readers.base import RowSource
+from fnet_cli.encoding.readers.opening import open_source
+from fnet_cli.encoding.texts import (
+    Tokenizing,
+    text_in_force,
+    tokenized_sources,
+    tokenizing_with,
+)
+from fnet_cli.presets.fingerprint import file_sha256
+from fnet_cli.presets.resolving import LocalPreset
+
+
+@dataclass(frozen=True)
+class RowsIn:
+    """Opened inputs. `segments` says per source whether it has segment ids.
+
+    `recorded` is what the output's metadata says of the tokenizing, nothing where rows are ids.
+    """
+
+    sources: tuple[RowSource, ...]
+    segments: tuple[bool, ...]
+    passthrough: tuple[pa.Field, ...]
+    tokenizing: Tokenizing | None
+    recorded: dict[str, Any]
+
+
+def open_rows(
+    options: EncodeOptions, preset: LocalPreset, sequence_length: int, stdin: BinaryIO | None
+) -> RowsIn:
+    """Open every input; raises UsageError, InputDataError and PresetError."""
+    sources: tuple[RowSource, ...] = tuple(
+        open_source(name, options.input_format, stdin) for name in options.inputs
+    )
+    text, tokenizing = text_in_force(options, sources), None
+    if text is not None:
+        tokenizing = tokenizing_with(preset, options, text, sequence_length)
+        sources = tokenized_sources(sources, tokenizing)
+    return RowsIn(
+        sources=sources,
+        segments=tuple(check_ids(source, options) for source in sources),
+        passthrough=tuple(passthrough(sources, options, text)),
+        tokenizing=tokenizing,
+        recorded=_recorded(preset, text),
+    )
+
+
+def _recorded(preset: LocalPreset, text: TextOptions | None) -> dict[str, Any]:
+    if text is None or preset.vocabulary is None:
+        return {}
+    return {**text.recorded(), "vocabulary_sha256": file_sha256(preset.vocabulary)}
