@@ -15,8 +15,8 @@ import sentencepiece
 from fnet_cli.constants import SEGMENT_COLUMN, TOKEN_COLUMN, VOCABULARY_FILE
 from fnet_cli.presets.sources.bundled import BundledSource
 from fnet_cli.tokenizer.special import read_special_ids
-from training.build_mini_preset import PRESET
-from training.wordnet import WORDNET_DIRECTORY, read_glosses
+from training.preset import PRESET
+from training.sources.wordnet import WORDNET_DIRECTORY, read_glosses
 
 CHUNK_ROWS = 10_000
 SCHEMA = pa.schema(

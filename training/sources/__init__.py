@@ -1,0 +1,1 @@
+"""The dictionaries and descriptions that texts are taken from, one module each."""
