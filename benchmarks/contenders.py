@@ -116,7 +116,7 @@ def prepare_job(job: Job) -> Variants:
         report = encode_files(options, context)
         column = pq.read_table(output)["embedding"].combine_chunks()
         pooled = column.flatten().to_numpy().reshape(len(column), -1)
-        return Round(report.encode_seconds, pooled)
+        return Round(report.working_seconds, pooled)
 
     return {"": run}
 

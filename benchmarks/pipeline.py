@@ -99,7 +99,7 @@ def whole_job(options: EncodeOptions, context: JobContext) -> float:
     """Encode the file and return the seconds after start-up."""
     from fnet_cli.encoding.job import encode_files
 
-    return encode_files(options, context).encode_seconds
+    return encode_files(options, context).working_seconds
 
 
 def model_only(engine: Any, made: list[Batch], out: np.ndarray) -> float:

@@ -62,7 +62,9 @@ DOCUMENT_COLUMN: Final = "document"
 CHUNK_COLUMN: Final = "chunk"
 CHAR_START_COLUMN: Final = "char_start"
 CHAR_END_COLUMN: Final = "char_end"
+CHUNK_COLUMNS: Final = (DOCUMENT_COLUMN, CHUNK_COLUMN, CHAR_START_COLUMN, CHAR_END_COLUMN)
 OUTPUT_METADATA_KEY: Final = b"fnet"
+TOKENS_METADATA_KEY: Final = b"fnet_tokens"
 # Bucket padding: to a multiple of this, and of a quarter of the power of two below where that is
 # more. So at most a fifth of a long row is padding, and there are few lengths.
 SMALLEST_BUCKET: Final = 8

@@ -11,11 +11,12 @@ from fnet_cli.cli.bench import bench
 from fnet_cli.cli.encode import encode
 from fnet_cli.cli.presets import presets_app
 from fnet_cli.cli.summary import summary
+from fnet_cli.cli.tokenize import detokenize, tokenize
 from fnet_cli.constants import __version__
 
 app = typer.Typer(
     name="fnet",
-    help="FNet text embeddings: encode token files, pull and look after presets.",
+    help="FNet text embeddings: encode texts and token files, pull and look after presets.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -39,6 +40,8 @@ def _options(
 
 
 app.command()(encode)
+app.command()(tokenize)
+app.command()(detokenize)
 app.command()(summary)
 app.command()(bench)
 app.add_typer(presets_app)

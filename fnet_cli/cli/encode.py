@@ -1,4 +1,4 @@
-"""`fnet encode`: token files in, embeddings out."""
+"""`fnet encode`: texts or token ids in, embeddings out."""
 
 from __future__ import annotations
 
@@ -7,11 +7,36 @@ import os
 import re
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fnet_cli.cli.interrupts import signals_held, stop_if_asked
+from fnet_cli.cli.job_options import (
+    INPUT,
+    MODEL,
+    OUTPUT,
+    RUN,
+    Chunk,
+    Columns,
+    InputKind,
+    Inputs,
+    Limit,
+    NullText,
+    OutputFile,
+    OutputKind,
+    Overlap,
+    Overwrite,
+    PairColumn,
+    PairTruncation,
+    ParquetCodec,
+    Preset,
+    RowTruncation,
+    TextColumn,
+    option,
+    split_names,
+    text_options,
+)
 from fnet_cli.cli.settings import current_settings
 from fnet_cli.config import Settings
 from fnet_cli.constants import SEGMENT_COLUMN, TOKEN_COLUMN
@@ -19,9 +44,7 @@ from fnet_cli.encoding.options import (
     Compression,
     ComputeDtype,
     EncodeOptions,
-    InputFormat,
     OutputDtype,
-    OutputFormat,
     Padding,
     Pooling,
     Truncate,
@@ -33,135 +56,100 @@ if TYPE_CHECKING:
     from fnet_cli.encoding.engine.base import Engine, EngineRequest
     from fnet_cli.encoding.report import EncodeReport, Progress
 
-_INPUT, _MODEL, _OUTPUT, _RUN = "Input", "Embedding", "Output", "Run"
 _DEFAULT = "Default: the preset's recommendation, else"
-
-
-def _option(text: str, panel: str, *names: str, metavar: str | None = None) -> Any:
-    return typer.Option(*names, help=text, rich_help_panel=panel, metavar=metavar)
 
 
 # Typer reads a command's options from its signature, so they cannot be one value before here.
 def encode(  # noqa: PLR0913
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            help="Parquet or JSON lines files (.jsonl, .ndjson, also .gz, .zst), or - for JSON "
-            "lines on standard input.",
-            metavar="INPUT",
-        ),
-    ],
-    output: Annotated[
-        str,
-        _option(
-            "File to write, or - for JSON lines on standard output.", _OUTPUT, "-o", "--output"
-        ),
-    ],
-    preset: Annotated[
-        str,
-        _option(
-            "Preset name, handle or directory. Default: FNET_PRESET, what `presets use` chose, or "
-            "the bundled f_net_mini_en.",
-            _MODEL,
-            metavar="NAME|HANDLE|DIR",
-        ),
-    ] = "",
+    inputs: Inputs,
+    output: OutputFile,
+    preset: Preset = "",
     pooling: Annotated[
         Pooling | None,
-        _option(
-            f"How a row becomes a vector; tokens keeps one a token. {_DEFAULT} pooled.", _MODEL
-        ),
+        option(f"How a row becomes a vector; tokens keeps one a token. {_DEFAULT} pooled.", MODEL),
     ] = None,
     normalize: Annotated[
         bool | None,
-        _option(
-            f"Scale every vector to length 1. {_DEFAULT} not.", _MODEL, "--normalize/--no-normalize"
+        option(
+            f"Scale every vector to length 1. {_DEFAULT} not.", MODEL, "--normalize/--no-normalize"
         ),
     ] = None,
     padding: Annotated[
         Padding | None,
-        _option(
+        option(
             "Length a row is padded to: the sequence length, the next of 8, 16, 24 ..., or its "
             f"own. Padding changes FNet's output. {_DEFAULT} max, which FNet was trained with.",
-            _MODEL,
+            MODEL,
         ),
     ] = None,
     sequence_length: Annotated[
-        int | None, _option(f"Most tokens of a row. {_DEFAULT} the model's maximum.", _MODEL)
+        int | None, option(f"Most tokens of a row. {_DEFAULT} the model's maximum.", MODEL)
     ] = None,
-    truncate: Annotated[Truncate, _option("What to do with longer rows.", _MODEL)] = Truncate.RIGHT,
+    truncate: RowTruncation = Truncate.RIGHT,
     pad_id: Annotated[
-        int | None, _option("Id to pad with. Default: the preset's <pad>.", _MODEL)
+        int | None, option("Id to pad with. Default: the preset's <pad>.", MODEL)
     ] = None,
     dtype: Annotated[
-        ComputeDtype, _option("What the model computes in; auto is float32.", _MODEL)
+        ComputeDtype, option("What the model computes in; auto is float32.", MODEL)
     ] = ComputeDtype.AUTO,
-    token_column: Annotated[str, _option("Column of token ids.", _INPUT)] = TOKEN_COLUMN,
+    token_column: Annotated[str, option("Column of token ids.", INPUT)] = TOKEN_COLUMN,
     segment_column: Annotated[
         str | None,
-        _option(f"Column of segment ids. Default: {SEGMENT_COLUMN} if there, else zeros.", _INPUT),
+        option(f"Column of segment ids. Default: {SEGMENT_COLUMN} if there, else zeros.", INPUT),
     ] = None,
-    input_format: Annotated[
-        InputFormat | None, _option("Format of the inputs, over their suffix.", _INPUT)
-    ] = None,
-    limit: Annotated[
-        int | None, _option("Encode the first N rows only.", _INPUT, metavar="N")
-    ] = None,
-    columns: Annotated[
-        list[str] | None,
-        _option(
-            "Input columns to keep, separated by commas; '' keeps none. Default: all but the id "
-            "columns.",
-            _OUTPUT,
-        ),
-    ] = None,
-    output_format: Annotated[
-        OutputFormat | None, _option("Format of the output, over its suffix.", _OUTPUT, "--format")
-    ] = None,
-    compression: Annotated[Compression, _option("Parquet codec.", _OUTPUT)] = Compression.ZSTD,
+    text_column: TextColumn = None,
+    pair_column: PairColumn = None,
+    pair_truncate: PairTruncation = None,
+    on_null: NullText = None,
+    chunk: Chunk = None,
+    overlap: Overlap = None,
+    input_format: InputKind = None,
+    limit: Limit = None,
+    columns: Columns = None,
+    output_format: OutputKind = None,
+    compression: ParquetCodec = Compression.ZSTD,
     output_dtype: Annotated[
-        OutputDtype, _option("Number format of the embeddings.", _OUTPUT)
+        OutputDtype, option("Number format of the embeddings.", OUTPUT)
     ] = OutputDtype.FLOAT32,
-    overwrite: Annotated[
-        bool, _option("Replace an existing output.", _OUTPUT, "--overwrite")
-    ] = False,
+    overwrite: Overwrite = False,
     batch_size: Annotated[
         str,
-        _option(
+        option(
             "Rows a step, or auto for what suits the device; the result is the same.",
-            _RUN,
+            RUN,
             metavar="N|auto",
         ),
     ] = "auto",
     device: Annotated[
         str,
-        _option("auto (every GPU, else the CPU), cpu, gpu, or gpu:N, several as gpu:0,1.", _RUN),
+        option("auto (every GPU, else the CPU), cpu, gpu, or gpu:N, several as gpu:0,1.", RUN),
     ] = "auto",
     dry_run: Annotated[
-        bool, _option("Check everything and estimate the time; write nothing.", _RUN, "--dry-run")
+        bool, option("Check everything and estimate the time; write nothing.", RUN, "--dry-run")
     ] = False,
     offline: Annotated[
-        bool, _option("Make no connection: the preset must be here.", _RUN, "--offline")
+        bool, option("Make no connection: the preset must be here.", RUN, "--offline")
     ] = False,
-    quiet: Annotated[bool, _option("Print problems only.", _RUN, "-q", "--quiet")] = False,
+    quiet: Annotated[bool, option("Print problems only.", RUN, "-q", "--quiet")] = False,
     as_json: Annotated[
-        bool, _option("Print the closing record as JSON on standard output.", _RUN, "--json")
+        bool, option("Print the closing record as JSON on standard output.", RUN, "--json")
     ] = False,
 ) -> None:
-    """Encode token ids to embeddings.
+    """Encode texts or token ids to embeddings.
 
     Rows and their other columns keep their order; the output appears only
     when it is complete.
 
-    Example: fnet encode tokens.parquet -o embeddings.parquet --pooling mean
+    Example: fnet encode reviews.csv --text-column body -o embeddings.parquet
     """
     options = EncodeOptions(
         inputs=tuple(inputs),
         output=output,
         preset=preset,
+        text=text_options(text_column, pair_column, pair_truncate, on_null, chunk, overlap),
         token_column=token_column,
         segment_column=segment_column,
-        columns=None if columns is None else _split(columns),
+        columns=split_names(columns),
         format=output_format,
         input_format=input_format,
         compression=compression,
@@ -196,10 +184,6 @@ def _batch_size(text: str) -> int | None:
     )
 
 
-def _split(values: list[str]) -> tuple[str, ...]:
-    return tuple(name for value in values for name in value.split(",") if name)
-
-
 def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bool) -> None:
     from fnet_cli.cli.progress import shown_progress
     from fnet_cli.cli.pull_progress import shown_pull
@@ -225,7 +209,7 @@ def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bo
         )
         report = encode_files(options, context)
     if not quiet:
-        for line in closing_lines(report):
+        for line in _closing(report):
             typer.echo(f"fnet: {line}", err=True)
     if as_json:
         sys.stdout.write(json.dumps(report.to_dict()) + "\n")
@@ -241,24 +225,18 @@ def quiet_load_engine(request: EngineRequest) -> Engine:
         return load_engine(replace(request, own_process=True))
 
 
-def closing_lines(report: EncodeReport) -> list[str]:
+def _closing(report: EncodeReport) -> list[str]:
     """Say what was done, with what, and where it went."""
+    from fnet_cli.cli.progress import closing_lines
     from fnet_cli.presets.registry import BUILTIN_PRESETS
 
-    where = "standard output" if report.output == "-" else report.output
     timing = show_seconds(report.seconds)
     if report.rows_out:
         timing += (
             f" ({report.startup_seconds:.1f}s start-up), {report.rows_per_second:,.0f} rows/s, "
             f"{report.tokens_per_second:,.0f} tokens/s"
         )
-    truncated = f"{report.rows_truncated:,} truncated"
-    if report.rows_truncated:
-        truncated += f" ({report.tokens_lost:,} tokens lost)"
-    lines = [
-        f"{report.rows_out:,} rows in {timing}, {truncated}, preset {report.preset}",
-        f"wrote {where}",
-    ]
+    lines = closing_lines(report, timing)
     builtin = BUILTIN_PRESETS.get(report.preset)
     if builtin and builtin.note:
         lines.insert(0, f"note: {builtin.name} {builtin.note}")

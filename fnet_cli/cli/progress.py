@@ -1,4 +1,4 @@
-"""Progress of a job on standard error: a bar, plain lines, or nothing."""
+"""What a job says on standard error: a bar, plain lines or nothing, and a last word."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from fnet_cli.cli.streams import console_for, style_of
 from fnet_cli.constants import PROGRESS_SECONDS
-from fnet_cli.encoding.report import Progress, ProgressCallback
+from fnet_cli.encoding.report import JobReport, Progress, ProgressCallback
 from fnet_cli.units import show_seconds
 
 
@@ -38,6 +38,17 @@ def describe(progress: Progress) -> str:
     if progress.total_rows and rate:
         text += f", {show_seconds((progress.total_rows - progress.rows) / rate)} left"
     return text
+
+
+def closing_lines(report: JobReport, timing: str) -> list[str]:
+    """Say what was done, with what, and where it went."""
+    text = f"{report.rows_out:,} rows in {timing}, {report.rows_truncated:,} truncated"
+    if report.rows_truncated:
+        text += f" ({report.tokens_lost:,} tokens lost)"
+    if report.rows_rejected:
+        text += f", {report.rows_rejected:,} rejected"
+    where = "standard output" if report.output == "-" else report.output
+    return [f"{text}, preset {report.preset}", f"wrote {where}"]
 
 
 class _Lines:

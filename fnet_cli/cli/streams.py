@@ -74,7 +74,12 @@ def one_line(text: str) -> str:
 
     Names and answers in messages come from files and servers.
     """
-    return "".join(map(_printable, " ".join(text.split())))
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    r"""Return `text` with every character that is not printable as an escape such as `\n`."""
+    return "".join(map(_printable, text))
 
 
 def _printable(character: str) -> str:

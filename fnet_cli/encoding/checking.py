@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from fnet_cli.constants import SEGMENT_COLUMN, TEXT_COLUMN
+from fnet_cli.constants import CHUNK_COLUMNS, SEGMENT_COLUMN, TEXT_COLUMN
 from fnet_cli.encoding.engine.devices import parse_device
 from fnet_cli.encoding.options import EncodeOptions, OutputFormat, TextOptions
 from fnet_cli.encoding.readers.base import RowSource, column_type
@@ -17,6 +17,7 @@ from fnet_cli.encoding.rows import is_id_list
 from fnet_cli.encoding.texts import is_text
 from fnet_cli.encoding.writer import output_format_of, output_path
 from fnet_cli.errors import InputDataError, UsageError
+from fnet_cli.presets.resolving import LocalPreset
 
 
 def check_options(options: EncodeOptions) -> None:
@@ -64,6 +65,15 @@ def _output_format(options: EncodeOptions) -> OutputFormat:
     return kind
 
 
+def check_sequence_length(length: int, preset: LocalPreset) -> None:
+    """Raise UsageError for more tokens than the model has positions."""
+    most = preset.config.max_sequence_length
+    if not 1 <= length <= most:
+        raise UsageError(
+            f"--sequence-length {length} is not in 1..{most}, the positions of {preset.handle}"
+        )
+
+
 def check_ids(source: RowSource, options: EncodeOptions) -> bool:
     """Check the id columns' types; return whether the source has segment ids."""
     if source.rows == 0 and not source.schema.names:
@@ -73,14 +83,19 @@ def check_ids(source: RowSource, options: EncodeOptions) -> bool:
     if options.segment_column or SEGMENT_COLUMN in source.schema.names:
         columns.append(options.segment_column or SEGMENT_COLUMN)
     for name in columns:
-        kind = column_type(source, name)
-        if not is_id_list(kind):
-            raise InputDataError(
-                f"{source.name}{source.first_other(name, is_id_list)}: column {name} is {kind}, "
-                "not lists of integers",
-                hint="name another with --token-column or --segment-column",
-            )
+        check_id_column(source, name)
     return len(columns) == 2
+
+
+def check_id_column(source: RowSource, name: str) -> None:
+    """Raise InputDataError where a column is missing or is no lists of integers."""
+    kind = column_type(source, name)
+    if not is_id_list(kind):
+        raise InputDataError(
+            f"{source.name}{source.first_other(name, is_id_list)}: column {name} is {kind}, "
+            "not lists of integers",
+            hint="name another with --token-column or --segment-column",
+        )
 
 
 def _refuse_text(source: RowSource, options: EncodeOptions) -> None:
@@ -100,11 +115,12 @@ def passthrough(
 ) -> list[pa.Field]:
     """Return the input columns that the output repeats; every source must have them alike."""
     first = next((source for source in sources if source.schema.names), sources[0])
+    chunked = text is not None and text.chunk is not None
     if options.columns is not None:
-        names = list(dict.fromkeys(options.columns))
+        names = list(dict.fromkeys([*options.columns, *(CHUNK_COLUMNS if chunked else ())]))
     else:
         left_out = set(options.id_columns)
-        if text is not None and text.chunk is not None:
+        if text is not None and chunked:
             left_out.add(text.column)  # every chunk would repeat all of its document
         names = [name for name in first.schema.names if name not in left_out]
         for source in sources:
@@ -140,5 +156,3 @@ def total(counts: Sequence[int | None]) -> int | None:
     """Return the sum, or None where one of them is unknown."""
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
-
-

@@ -20,7 +20,13 @@ from fnet_cli.constants import (
     __version__,
 )
 from fnet_cli.encoding.batching import BatchShape, padded_lengths
-from fnet_cli.encoding.checking import check_options, check_output, refuse_column, total
+from fnet_cli.encoding.checking import (
+    check_options,
+    check_output,
+    check_sequence_length,
+    refuse_column,
+    total,
+)
 from fnet_cli.encoding.options import (
     EncodeOptions,
     OutputDtype,
@@ -178,11 +184,7 @@ def make_plan(
 def _batch_shape(
     options: EncodeOptions, in_force: SettingsInForce, preset: LocalPreset
 ) -> BatchShape:
-    most, length = preset.config.max_sequence_length, in_force.sequence_length
-    if not 1 <= length <= most:
-        raise UsageError(
-            f"--sequence-length {length} is not in 1..{most}, the positions of {preset.handle}"
-        )
+    check_sequence_length(in_force.sequence_length, preset)
     pad_id = options.pad_id
     special = preset.special_ids() if pad_id is None else None
     if special is not None:
@@ -197,7 +199,7 @@ def _batch_shape(
             f"--pad-id {pad_id} is not in 0..{preset.config.vocabulary_size - 1}, "
             f"the ids of {preset.handle}"
         )
-    return BatchShape(in_force.padding, length, pad_id)
+    return BatchShape(in_force.padding, in_force.sequence_length, pad_id)
 
 
 def _record(

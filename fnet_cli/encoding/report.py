@@ -20,15 +20,15 @@ class Progress:
 ProgressCallback = Callable[[Progress], None]
 
 
-@dataclass(frozen=True)
-class EncodeReport:
+@dataclass(frozen=True, kw_only=True)
+class JobReport:
     """The closing record of a job.
 
     `rows_in` is counted by the readers and `rows_out` from the written file's own footer;
     `rows_in == rows_out + rows_rejected` holds, or the job failed. `tokens` counts the tokens
-    that were encoded, without padding, `tokens_lost` those that truncation cut. `documents` counts
-    the texts that were read, of which a row may be a chunk; None where rows were ids. `seconds` is
-    all of the job, `startup_seconds` the part before the first batch ran; the rates leave it out.
+    that came out or were encoded, without padding, `tokens_lost` those that truncation cut.
+    `documents` counts the texts that were read, of which a row may be a chunk; None where rows
+    were ids. `seconds` is all of the job.
     """
 
     rows_in: int
@@ -39,36 +39,53 @@ class EncodeReport:
     tokens: int
     tokens_lost: int
     seconds: float
-    startup_seconds: float
     output: str
     preset: str
-    weights_sha256: str
-    backend: str
-    device: str
     settings: dict[str, Any]
     version: str
 
     @property
-    def encode_seconds(self) -> float:
-        """Seconds after start-up."""
-        return max(self.seconds - self.startup_seconds, 1e-9)
+    def working_seconds(self) -> float:
+        """The seconds that rates are of."""
+        return max(self.seconds, 1e-9)
 
     @property
     def rows_per_second(self) -> float:
-        """Rows written per second after start-up."""
-        return self.rows_out / self.encode_seconds
+        """Rows written per second."""
+        return self.rows_out / self.working_seconds
 
     @property
     def tokens_per_second(self) -> float:
-        """Real tokens encoded per second after start-up."""
-        return self.tokens / self.encode_seconds
+        """Real tokens per second."""
+        return self.tokens / self.working_seconds
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as `--json` prints it."""
         return {
             **asdict(self),
             "seconds": round(self.seconds, 3),
-            "startup_seconds": round(self.startup_seconds, 3),
             "rows_per_second": round(self.rows_per_second, 1),
             "tokens_per_second": round(self.tokens_per_second, 1),
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeReport(JobReport):
+    """The closing record of a job with a model.
+
+    `startup_seconds` is the part of `seconds` before the first batch ran; rates leave it out.
+    """
+
+    startup_seconds: float
+    weights_sha256: str
+    backend: str
+    device: str
+
+    @property
+    def working_seconds(self) -> float:
+        """Seconds after start-up."""
+        return max(self.seconds - self.startup_seconds, 1e-9)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as `--json` prints it."""
+        return {**super().to_dict(), "startup_seconds": round(self.startup_seconds, 3)}

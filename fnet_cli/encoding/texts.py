@@ -14,13 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fnet_cli.constants import (
-    CHAR_END_COLUMN,
-    CHAR_START_COLUMN,
-    CHUNK_COLUMN,
-    DOCUMENT_COLUMN,
-    MAX_READ_BYTES,
-)
+from fnet_cli.constants import CHUNK_COLUMNS, MAX_READ_BYTES
 from fnet_cli.encoding.options import EncodeOptions, OnNull, TextOptions
 from fnet_cli.encoding.readers.base import RowBatch, RowSource, TypeCheck, column_type
 from fnet_cli.encoding.readers.text import TextFile, TextStream
@@ -30,12 +24,8 @@ from fnet_cli.tokenizer.packing import pack, special_tokens
 from fnet_cli.tokenizer.tokenizer import FNetTokenizer
 
 _IDS = pa.list_(pa.int32())
-_CHUNK_FIELDS = (
-    pa.field(DOCUMENT_COLUMN, pa.int64()),
-    pa.field(CHUNK_COLUMN, pa.int32()),
-    pa.field(CHAR_START_COLUMN, pa.int64()),
-    pa.field(CHAR_END_COLUMN, pa.int64()),
-)
+_CHUNK_TYPES = (pa.int64(), pa.int32(), pa.int64(), pa.int64())
+_CHUNK_FIELDS = tuple(map(pa.field, CHUNK_COLUMNS, _CHUNK_TYPES))
 
 
 @dataclass(frozen=True)
@@ -166,9 +156,7 @@ def text_in_force(options: EncodeOptions, sources: Sequence[RowSource]) -> TextO
     return options.text or (TextOptions() if plain else None)
 
 
-def tokenized_sources(
-    sources: Sequence[RowSource], how: Tokenizing
-) -> tuple[TokenizedSource, ...]:
+def tokenized_sources(sources: Sequence[RowSource], how: Tokenizing) -> tuple[TokenizedSource, ...]:
     """Wrap every source, one counting on from the other."""
     wrapped: list[TokenizedSource] = []
     for source in sources:

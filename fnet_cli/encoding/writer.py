@@ -45,7 +45,7 @@ class OutputTarget:
     """Where and how to write. `path` is None for the standard output stream.
 
     `row_group_rows` is the least that a Parquet row group holds, but for the last, unless its
-    rows are large.
+    rows are large. `vectors` is the column that holds embeddings, None where none does.
     """
 
     path: Path | None
@@ -53,6 +53,7 @@ class OutputTarget:
     compression: Compression
     schema: pa.Schema
     row_group_rows: int
+    vectors: str | None = EMBEDDING_COLUMN
 
 
 def output_format_of(path: str) -> OutputFormat | None:
@@ -103,7 +104,7 @@ def open_sink(target: OutputTarget, stdout: BinaryIO | None) -> Iterator[Sink]:
     Raises OutputError; BrokenPipeError passes, for it says that the reader is gone.
     """
     if target.path is None:
-        yield JsonlSink(stdout or sys.stdout.buffer)
+        yield JsonlSink(stdout or sys.stdout.buffer, target.vectors)
         return
     replacement = Replacement(target.path)
     sink: ParquetSink | JsonlFileSink | None = None
@@ -143,7 +144,7 @@ class ParquetSink:
         self._path = path
         self._name = target.path or path
         # Embeddings do not repeat: a dictionary and min/max of them only cost time and space.
-        others = [name for name in target.schema.names if name != EMBEDDING_COLUMN]
+        others = [name for name in target.schema.names if name != target.vectors]
         self._writer = pq.ParquetWriter(
             path,
             target.schema,
@@ -184,19 +185,23 @@ class ParquetSink:
 
 
 class JsonlSink:
-    """JSON lines on a binary stream; the embedding is a list of numbers."""
+    """JSON lines on a binary stream; an embedding, in column `vectors`, is a list of numbers."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, vectors: str | None = EMBEDDING_COLUMN) -> None:
         self._stream = stream
+        self._vectors = vectors
         self._rows = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append rows, one line each."""
-        others = [name for name in batch.schema.names if name != EMBEDDING_COLUMN]
-        rows = batch.select(others).to_pylist()
-        vectors = _vectors(batch.column(EMBEDDING_COLUMN))
-        for row, vector in zip(rows, vectors, strict=True):
-            row[EMBEDDING_COLUMN] = vector
+        others = [name for name in batch.schema.names if name != self._vectors]
+        rows = batch.select(others).to_pylist() if others else [{}] * batch.num_rows
+        if self._vectors is not None:
+            vectors = _vectors(batch.column(self._vectors))
+            rows = [
+                {**row, self._vectors: vector} for row, vector in zip(rows, vectors, strict=True)
+            ]
+        for row in rows:
             line = orjson.dumps(
                 row,
                 default=_plain,
@@ -219,7 +224,7 @@ class JsonlFileSink:
     def __init__(self, path: Path, target: OutputTarget) -> None:
         self._name = target.path or path
         self._file = path.open("wb")
-        self._lines = JsonlSink(self._file)
+        self._lines = JsonlSink(self._file, target.vectors)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append rows, one line each."""

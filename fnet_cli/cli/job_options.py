@@ -1,0 +1,135 @@
+"""Options that the commands that turn files of rows into others share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from fnet_cli.constants import TEXT_COLUMN
+from fnet_cli.encoding.options import (
+    Compression,
+    InputFormat,
+    OnNull,
+    OutputFormat,
+    PairTruncate,
+    TextOptions,
+    Truncate,
+)
+
+INPUT, TEXT, MODEL, OUTPUT, RUN = "Input", "Text", "Embedding", "Output", "Run"
+
+
+def option(text: str, panel: str, *names: str, metavar: str | None = None) -> Any:
+    """Return an option with its help, shown among those of a panel."""
+    return typer.Option(*names, help=text, rich_help_panel=panel, metavar=metavar)
+
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        help="Parquet, JSON lines, CSV, TSV or plain text files (all but Parquet also .gz, .zst), "
+        "or - for standard input.",
+        metavar="INPUT",
+    ),
+]
+OutputFile = Annotated[
+    str,
+    option("File to write, or - for JSON lines on standard output.", OUTPUT, "-o", "--output"),
+]
+Preset = Annotated[
+    str,
+    option(
+        "Preset name, handle or directory. Default: FNET_PRESET, what `presets use` chose, or "
+        "the bundled f_net_mini_en.",
+        MODEL,
+        metavar="NAME|HANDLE|DIR",
+    ),
+]
+InputKind = Annotated[
+    InputFormat | None,
+    option("Format of the inputs, over their suffix; of - it is jsonl by default.", INPUT),
+]
+Limit = Annotated[int | None, option("Take the first N rows only.", INPUT, metavar="N")]
+RowTruncation = Annotated[Truncate, option("What to do with longer rows.", MODEL)]
+Columns = Annotated[
+    list[str] | None,
+    option(
+        "Input columns to keep, separated by commas; '' keeps none. Default: all but those of "
+        "ids, and but the text of chunks.",
+        OUTPUT,
+    ),
+]
+OutputKind = Annotated[
+    OutputFormat | None, option("Format of the output, over its suffix.", OUTPUT, "--format")
+]
+ParquetCodec = Annotated[Compression, option("Parquet codec.", OUTPUT)]
+Overwrite = Annotated[bool, option("Replace an existing output.", OUTPUT, "--overwrite")]
+
+TextColumn = Annotated[
+    str | None,
+    option(
+        f"Column of text, which is tokenized. Default: {TEXT_COLUMN} where any option of this "
+        "panel is given, and for .txt.",
+        TEXT,
+    ),
+]
+PairColumn = Annotated[
+    str | None, option("Column of a second text, which follows the first in the row.", TEXT)
+]
+PairTruncation = Annotated[
+    PairTruncate | None,
+    option(
+        "Which text of a pair gives way: the longer one, token by token (round_robin, the "
+        "default), or the second (waterfall).",
+        TEXT,
+    ),
+]
+NullText = Annotated[
+    OnNull | None,
+    option(
+        "What to do with a null text: error (the default), empty, or skip the row and count it "
+        "as rejected.",
+        TEXT,
+    ),
+]
+Chunk = Annotated[
+    int | None,
+    option(
+        "Cut each text into rows of up to N tokens, with columns document, chunk, char_start and "
+        "char_end.",
+        TEXT,
+        metavar="N",
+    ),
+]
+Overlap = Annotated[
+    int | None, option("Tokens that a chunk repeats of the one before it.", TEXT, metavar="M")
+]
+
+
+def text_options(
+    column: str | None,
+    pair_column: str | None,
+    pair_truncate: PairTruncate | None,
+    on_null: OnNull | None,
+    chunk: int | None,
+    overlap: int | None,
+) -> TextOptions | None:
+    """Return what the flags say, None where there are none; UsageError where they cannot be."""
+    given = {
+        "column": column,
+        "pair_column": pair_column,
+        "pair_truncate": pair_truncate,
+        "on_null": on_null,
+        "chunk": chunk,
+        "overlap": overlap,
+    }
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return TextOptions(**chosen) if chosen else None
+
+
+def split_names(values: list[str] | None) -> tuple[str, ...] | None:
+    """Return names that commas separate, in any number of values; None for none."""
+    if values is None:
+        return None
+    return tuple(name for value in values for name in value.split(",") if name)

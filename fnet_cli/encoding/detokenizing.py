@@ -1,0 +1,46 @@
+"""Files of token ids as text again, to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fnet_cli.config import Settings
+from fnet_cli.constants import MAX_WINDOW_ROWS
+from fnet_cli.encoding.checking import check_id_column
+from fnet_cli.encoding.options import InputFormat
+from fnet_cli.encoding.readers.opening import open_source
+from fnet_cli.encoding.rows import IdColumn, read_ids
+from fnet_cli.errors import PresetError
+from fnet_cli.presets.resolving import resolve_preset
+
+
+def detokenized(
+    path: str,
+    preset: str,
+    settings: Settings,
+    input_format: InputFormat | None,
+    token_column: str,
+    *,
+    skip_special: bool,
+) -> Iterator[tuple[int, str]]:
+    """Yield the number of each row of a file, as its reader counts, and its text.
+
+    Raises InputDataError for a row that is no list of the vocabulary's ids, and PresetError for
+    a preset without a vocabulary.
+    """
+    local = resolve_preset(preset, settings)
+    if local.vocabulary is None:
+        raise PresetError(f"{local.handle} has no tokenizer")
+    tokenizer = local.tokenizer()
+    source = open_source(path, input_format, None)
+    if not source.schema.names:  # an empty JSON lines file
+        return
+    check_id_column(source, token_column)
+    column = IdColumn(token_column, tokenizer.vocabulary_size(), "the vocabulary")
+    for rows in source.batches([token_column], MAX_WINDOW_ROWS):
+        ids = read_ids(rows, column)
+        spans = zip(ids.starts, ids.starts + ids.lengths, strict=True)
+        texts = tokenizer.detokenize(
+            [ids.values[start:end] for start, end in spans], skip_special=skip_special
+        )
+        yield from zip(rows.numbers.tolist(), texts, strict=True)
