@@ -55,7 +55,8 @@ MANY_PARAMETERS = 5
 MANY_BY_DESIGN = {
     ("fnet_cli.backbone.encoder", "__init__"), ("fnet_cli.backbone.model", "__init__"),
     ("fnet_cli.cli.bench", "bench"), ("fnet_cli.cli.encode", "encode"),
-    ("fnet_cli.cli.store", "pull_command"),
+    ("fnet_cli.cli.store", "pull_command"), ("fnet_cli.cli.tokenize", "tokenize"),
+    ("fnet_cli.cli.tokenize", "detokenize"),
 }  # fmt: skip
 HEAVY = FRAMEWORKS | {"pyarrow", "kagglehub", "huggingface_hub"}
 
@@ -138,6 +139,13 @@ def test_convert_loads_no_framework(tmp_path):
 
 def test_inspect_loads_the_weight_reader_and_no_framework():
     assert not loaded_by_command("presets", "inspect", "f_net_mini_en") & HEAVY
+
+
+def test_tokenize_and_detokenize_load_no_framework(tmp_path):
+    (tmp_path / "t.txt").write_text("the fox\n")
+    tokens = str(tmp_path / "tokens.parquet")
+    assert not loaded_by_command("tokenize", str(tmp_path / "t.txt"), "-o", tokens) & FRAMEWORKS
+    assert not loaded_by_command("detokenize", tokens) & FRAMEWORKS
 
 
 def test_importing_the_package_loads_nothing_heavy():

@@ -33,6 +33,7 @@ from fnet_cli.cli.job_options import (
     Preset,
     RowTruncation,
     TextColumn,
+    check_one_stdout,
     option,
     split_names,
     text_options,
@@ -146,7 +147,14 @@ def encode(  # noqa: PLR0913
         inputs=tuple(inputs),
         output=output,
         preset=preset,
-        text=text_options(text_column, pair_column, pair_truncate, on_null, chunk, overlap),
+        text=text_options(
+            column=text_column,
+            pair_column=pair_column,
+            pair_truncate=pair_truncate,
+            on_null=on_null,
+            chunk=chunk,
+            overlap=overlap,
+        ),
         token_column=token_column,
         segment_column=segment_column,
         columns=split_names(columns),
@@ -190,10 +198,7 @@ def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bo
     from fnet_cli.encoding.job import JobContext, encode_files
     from fnet_cli.presets.resolving import resolve_preset
 
-    if as_json and options.output == "-":
-        raise UsageError(
-            "--json and -o - both write to standard output", hint="write the rows to a file"
-        )
+    check_one_stdout(options, as_json=as_json)
     with shown_pull(quiet=quiet) as on_pull:  # its bars come and go before the job's
         resolve_preset(options.preset, settings, on_pull)
     with shown_progress(quiet=quiet) as show:

@@ -9,6 +9,7 @@ import typer
 from fnet_cli.constants import TEXT_COLUMN
 from fnet_cli.encoding.options import (
     Compression,
+    EncodeOptions,
     InputFormat,
     OnNull,
     OutputFormat,
@@ -16,6 +17,7 @@ from fnet_cli.encoding.options import (
     TextOptions,
     Truncate,
 )
+from fnet_cli.errors import UsageError
 
 INPUT, TEXT, MODEL, OUTPUT, RUN = "Input", "Text", "Embedding", "Output", "Run"
 
@@ -107,24 +109,12 @@ Overlap = Annotated[
 ]
 
 
-def text_options(
-    column: str | None,
-    pair_column: str | None,
-    pair_truncate: PairTruncate | None,
-    on_null: OnNull | None,
-    chunk: int | None,
-    overlap: int | None,
-) -> TextOptions | None:
-    """Return what the flags say, None where there are none; UsageError where they cannot be."""
-    given = {
-        "column": column,
-        "pair_column": pair_column,
-        "pair_truncate": pair_truncate,
-        "on_null": on_null,
-        "chunk": chunk,
-        "overlap": overlap,
-    }
-    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+def text_options(**flags: Any) -> TextOptions | None:
+    """Return what the flags of TextOptions say that are not None, and None where all are.
+
+    Raises UsageError where they contradict each other.
+    """
+    chosen = {name: value for name, value in flags.items() if value is not None}
     return TextOptions(**chosen) if chosen else None
 
 
@@ -133,3 +123,11 @@ def split_names(values: list[str] | None) -> tuple[str, ...] | None:
     if values is None:
         return None
     return tuple(name for value in values for name in value.split(",") if name)
+
+
+def check_one_stdout(options: EncodeOptions, *, as_json: bool) -> None:
+    """Raise UsageError where rows and the closing record would go into one stream."""
+    if as_json and options.output == "-":
+        raise UsageError(
+            "--json and -o - both write to standard output", hint="write the rows to a file"
+        )

@@ -74,7 +74,7 @@ def _bar() -> Iterator[ProgressCallback]:
     with RichProgress(
         BarColumn(bar_width=20), TextColumn("{task.description}"), console=console, transient=True
     ) as bar:
-        task = bar.add_task("loading the model", total=None)
+        task = bar.add_task("starting", total=None)
 
         def update(progress: Progress) -> None:
             bar.update(

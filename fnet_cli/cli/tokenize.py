@@ -29,11 +29,13 @@ from fnet_cli.cli.job_options import (
     Preset,
     RowTruncation,
     TextColumn,
+    check_one_stdout,
     option,
     split_names,
     text_options,
 )
 from fnet_cli.cli.settings import Offline, Quiet, current_settings
+from fnet_cli.config import Settings
 from fnet_cli.constants import SEGMENT_COLUMN, TEXT_COLUMN, TOKEN_COLUMN
 from fnet_cli.encoding.options import Compression, EncodeOptions, Truncate
 from fnet_cli.errors import UsageError
@@ -86,21 +88,17 @@ def tokenize(  # noqa: PLR0913
 
     Example: fnet tokenize reviews.csv --text-column body -o tokens.parquet
     """
-    from fnet_cli.cli.progress import closing_lines, shown_progress
-    from fnet_cli.cli.pull_progress import shown_pull
-    from fnet_cli.encoding.job import JobContext
-    from fnet_cli.encoding.tokenizing import tokenize_files
-
-    if as_json and output == "-":
-        raise UsageError(
-            "--json and -o - both write to standard output", hint="write the rows to a file"
-        )
     options = EncodeOptions(
         inputs=tuple(inputs),
         output=output,
         preset=preset,
         text=text_options(
-            text_column or TEXT_COLUMN, pair_column, pair_truncate, on_null, chunk, overlap
+            column=text_column or TEXT_COLUMN,
+            pair_column=pair_column,
+            pair_truncate=pair_truncate,
+            on_null=on_null,
+            chunk=chunk,
+            overlap=overlap,
         ),
         token_column=token_column,
         segment_column=segment_column,
@@ -113,16 +111,26 @@ def tokenize(  # noqa: PLR0913
         limit=limit,
         overwrite=overwrite,
     )
-    settings = current_settings(offline=offline)
-    with shown_pull(quiet=quiet) as on_pull, shown_progress(quiet=quiet) as show:
+    _run(options, current_settings(offline=offline), quiet=quiet, as_json=as_json)
+
+
+def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bool) -> None:
+    from fnet_cli.cli.progress import closing_lines, shown_progress
+    from fnet_cli.cli.pull_progress import shown_pull
+    from fnet_cli.encoding.job import JobContext
+    from fnet_cli.encoding.tokenizing import tokenize_files
+    from fnet_cli.presets.resolving import resolve_preset
+
+    check_one_stdout(options, as_json=as_json)
+    with shown_pull(quiet=quiet) as on_pull:  # its bars come and go before the job's
+        resolve_preset(options.preset, settings, on_pull)
+    with shown_progress(quiet=quiet) as show:
 
         def on_progress(progress: Progress) -> None:
             stop_if_asked()
             show(progress)
 
-        report = tokenize_files(
-            options, JobContext(settings=settings, on_progress=on_progress, on_pull=on_pull)
-        )
+        report = tokenize_files(options, JobContext(settings=settings, on_progress=on_progress))
     if not quiet:
         timing = f"{show_seconds(report.seconds)}, {report.tokens:,} tokens"
         for line in closing_lines(report, timing):
@@ -161,13 +169,12 @@ def detokenize(
     """
     from fnet_cli.cli.streams import printable
     from fnet_cli.encoding.detokenizing import detokenized
+    from fnet_cli.presets.resolving import resolve_preset
 
-    settings = current_settings(offline=offline)
-    rows = detokenized(
-        tokens, preset, settings, input_format, token_column, skip_special=not keep_special
-    )
     if limit is not None and limit < 0:
         raise UsageError(f"--limit must not be negative, it is {limit}")
+    local = resolve_preset(preset, current_settings(offline=offline))
+    rows = detokenized(local, tokens, input_format, token_column, skip_special=not keep_special)
     for row, text in islice(rows, limit):
         line = json.dumps({"row": row, "text": text}) if as_json else printable(text)
         sys.stdout.write(line + "\n")

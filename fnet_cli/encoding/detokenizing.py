@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fnet_cli.config import Settings
 from fnet_cli.constants import MAX_WINDOW_ROWS
 from fnet_cli.encoding.checking import check_id_column
 from fnet_cli.encoding.options import InputFormat
 from fnet_cli.encoding.readers.opening import open_source
 from fnet_cli.encoding.rows import IdColumn, read_ids
 from fnet_cli.errors import PresetError
-from fnet_cli.presets.resolving import resolve_preset
+from fnet_cli.presets.resolving import LocalPreset
 
 
 def detokenized(
+    preset: LocalPreset,
     path: str,
-    preset: str,
-    settings: Settings,
     input_format: InputFormat | None,
     token_column: str,
     *,
@@ -28,10 +26,9 @@ def detokenized(
     Raises InputDataError for a row that is no list of the vocabulary's ids, and PresetError for
     a preset without a vocabulary.
     """
-    local = resolve_preset(preset, settings)
-    if local.vocabulary is None:
-        raise PresetError(f"{local.handle} has no tokenizer")
-    tokenizer = local.tokenizer()
+    if preset.vocabulary is None:
+        raise PresetError(f"{preset.handle} has no tokenizer")
+    tokenizer = preset.tokenizer()
     source = open_source(path, input_format, None)
     if not source.schema.names:  # an empty JSON lines file
         return

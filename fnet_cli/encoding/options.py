@@ -135,6 +135,11 @@ class TextOptions:
         """The columns of text, one or two."""
         return (self.column,) if self.pair_column is None else (self.column, self.pair_column)
 
+    @property
+    def makes_rows(self) -> bool:
+        """Whether a text may become several rows, or none."""
+        return self.chunk is not None or self.on_null is OnNull.SKIP
+
     def recorded(self) -> dict[str, Any]:
         """Return what decides the token ids, for the output's metadata."""
         return {

@@ -16,6 +16,7 @@ from fnet_cli.constants import (
     EMBEDDING_COLUMN,
     MAX_WINDOW_ROWS,
     OUTPUT_METADATA_KEY,
+    TYPICAL_TOKENS,
     WINDOW_BYTES,
     __version__,
 )
@@ -57,6 +58,7 @@ class JobPlan:
     it. `rows` and `tokens` are totals where the inputs state them. `expected_bytes` is the size of
     the embeddings alone, uncompressed. `segments` says per source whether it has segment ids. With
     `text`, the sources are `TokenizedSource`s; `text_record` is what the output says of them.
+    `rows_are_made` where texts become several rows or none.
     """
 
     options: EncodeOptions
@@ -67,6 +69,7 @@ class JobPlan:
     sources: tuple[RowSource, ...]
     segments: tuple[bool, ...]
     passthrough: tuple[str, ...]
+    rows_are_made: bool
     text_record: Mapping[str, Any]
     shape: BatchShape
     target: OutputTarget
@@ -87,24 +90,28 @@ class JobPlan:
     def is_worth_compiling(self) -> bool:
         """Whether a graph for each shape of batch pays: few shapes, and enough work for each.
 
-        It depends on the job alone, not on how fast it turns out to be, so that a job that is
-        run again gives the same numbers.
+        The two round differently, so it depends on what is the same each time that a job is run,
+        and for texts and the ids that they were turned into: on the number of rows, where each is
+        a text.
         """
-        padding = self.in_force.padding
+        padding, length = self.in_force.padding, self.shape.sequence_length
         if padding is Padding.NONE:
             return False  # a shape for each length
-        if self.operations is None:
+        if self.rows is None or self.rows_are_made:
             return padding is Padding.MAX
-        return self.operations >= COMPILING_PAYS_OPERATIONS[padding]
+        width = length if padding is Padding.MAX else min(length, TYPICAL_TOKENS)
+        return self._operations(self.rows * width) >= COMPILING_PAYS_OPERATIONS[padding]
 
     @property
     def operations(self) -> int | None:
         """About how many multiplications and additions the job takes; None if it cannot be told."""
         fixed = self.in_force.padding is Padding.MAX and self.rows is not None
         tokens = self.rows * self.shape.sequence_length if fixed and self.rows else self.tokens
+        return None if tokens is None else self._operations(tokens)
+
+    def _operations(self, tokens: int) -> int:
         config = self.preset.config
-        per_token = 4 * config.num_layers * config.hidden_dim * config.intermediate_dim
-        return None if tokens is None else per_token * tokens
+        return 4 * config.num_layers * config.hidden_dim * config.intermediate_dim * tokens
 
     @property
     def typical_width(self) -> int:
@@ -169,6 +176,7 @@ def make_plan(
         sources=rows.sources,
         segments=rows.segments,
         passthrough=tuple(field.name for field in rows.passthrough),
+        rows_are_made=rows.are_made,
         text_record=rows.recorded,
         shape=shape,
         target=OutputTarget(path, kind, options.compression, schema, window),

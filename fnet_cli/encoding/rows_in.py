@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+import orjson
 import pyarrow as pa
 
+from fnet_cli.constants import TOKENS_METADATA_KEY
 from fnet_cli.encoding.checking import check_ids, passthrough
 from fnet_cli.encoding.options import EncodeOptions, TextOptions
 from fnet_cli.encoding.readers.base import RowSource
@@ -25,13 +27,15 @@ from fnet_cli.presets.resolving import LocalPreset
 class RowsIn:
     """Opened inputs. `segments` says per source whether it has segment ids.
 
-    `recorded` is what the output's metadata says of the tokenizing, nothing where rows are ids.
+    `are_made` where the texts become, or became, several rows or none; `recorded` is what the
+    output's metadata says of the tokenizing, nothing where rows are ids.
     """
 
     sources: tuple[RowSource, ...]
     segments: tuple[bool, ...]
     passthrough: tuple[pa.Field, ...]
     tokenizing: Tokenizing | None
+    are_made: bool
     recorded: dict[str, Any]
 
 
@@ -51,8 +55,18 @@ def open_rows(
         segments=tuple(check_ids(source, options) for source in sources),
         passthrough=tuple(passthrough(sources, options, text)),
         tokenizing=tokenizing,
+        are_made=text.makes_rows if text else any(map(_is_of_made_rows, sources)),
         recorded=_recorded(preset, text),
     )
+
+
+def _is_of_made_rows(source: RowSource) -> bool:
+    """Whether the source says that `fnet tokenize` made its rows of texts."""
+    try:
+        record = orjson.loads((source.schema.metadata or {}).get(TOKENS_METADATA_KEY, b"{}"))
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(record, dict) and record.get("makes_rows") is True
 
 
 def _recorded(preset: LocalPreset, text: TextOptions | None) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from fnet_cli.presets.resolving import LocalPreset, resolve_preset
 
 @dataclass(frozen=True)
 class _Plan:
-    """A checked job. `columns` are what a row of the output has, in order."""
+    """A checked job."""
 
     options: EncodeOptions
     preset: LocalPreset
@@ -48,6 +48,7 @@ class _Plan:
 
     @property
     def columns(self) -> list[str]:
+        """The names of the output's columns."""
         return list(self.target.schema.names)
 
     @property
@@ -113,7 +114,12 @@ def _make_plan(options: EncodeOptions, context: JobContext) -> _Plan:
         "truncate": options.truncate.value,
         **rows.recorded,
     }
-    record = {"preset": preset.handle, **settings, "version": __version__}
+    record = {
+        "preset": preset.handle,
+        **settings,
+        "makes_rows": rows.are_made,
+        "version": __version__,
+    }
     schema = pa.schema(
         [*rows.passthrough, *(pa.field(name, pa.list_(pa.int32())) for name in options.id_columns)],
         {

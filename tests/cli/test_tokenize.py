@@ -1,0 +1,116 @@
+"""`fnet tokenize`, `fnet detokenize` and text options as a user runs them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from running import run_fnet, run_shell
+
+TEXTS = ["The quick brown fox.", "It jumped", "Über die Straße"]
+
+
+@pytest.fixture
+def texts(tmp_path) -> Path:
+    path = tmp_path / "texts.txt"
+    path.write_text("\n".join(TEXTS) + "\n")
+    return path
+
+
+def tokenize(directory: Path, *arguments: str, stdin: str = ""):
+    return run_fnet("tokenize", *arguments, cwd=directory, stdin=stdin)
+
+
+def test_tokenize_says_what_it_did_and_where_it_went(texts, tmp_path):
+    ran = tokenize(tmp_path, "texts.txt", "-o", "tokens.parquet")
+    assert (ran.returncode, ran.stdout) == (0, "")
+    done, where = ran.stderr.splitlines()
+    assert done.startswith("fnet: 3 rows in ")
+    assert done.endswith("0 truncated, preset f_net_mini_en")
+    assert where == "fnet: wrote tokens.parquet"
+
+
+def test_the_record_is_on_standard_output_and_nothing_else(texts, tmp_path):
+    ran = tokenize(tmp_path, "texts.txt", "-o", "tokens.parquet", "--quiet", "--json")
+    record = json.loads(ran.stdout)
+    assert (record["rows_in"], record["rows_out"], record["documents"]) == (3, 3, 3)
+    assert record["tokens"] == sum(
+        map(len, pq.read_table(tmp_path / "tokens.parquet")["token_ids"].to_pylist())
+    )
+    assert ran.stderr == ""
+
+
+def test_detokenize_shows_the_texts_again(texts, tmp_path):
+    tokenize(tmp_path, "texts.txt", "-o", "tokens.parquet")
+    ran = run_fnet("detokenize", "tokens.parquet", "--limit", "2", cwd=tmp_path)
+    assert (ran.returncode, ran.stdout.splitlines()) == (0, TEXTS[:2])
+
+
+def test_detokenize_reads_json_lines_from_a_pipe(texts):
+    ran = run_shell(
+        f"fnet tokenize {texts} -o - -q | fnet detokenize - --keep-special --json | head -n 1"
+    )
+    assert json.loads(ran.stdout) == {"row": 1, "text": f"[CLS] {TEXTS[0]} [SEP]"}
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_detokenize_names_an_id_that_is_not_in_the_vocabulary(tmp_path):
+    pq.write_table(pa.table({"token_ids": [[4, 5], [4, 10**6]]}), tmp_path / "t.parquet")
+    ran = run_fnet("detokenize", "t.parquet", cwd=tmp_path)
+    assert ran.returncode == 3
+    assert "t.parquet: row 1: column token_ids: id 1000000" in ran.stderr
+
+
+def test_pairs_and_other_names(tmp_path):
+    (tmp_path / "t.csv").write_text("question,answer\nWho?,The fox\n")
+    ran = tokenize(
+        tmp_path, "t.csv", "-o", "-", "-q", "--text-column", "question", "--pair-column", "answer",
+        "--token-column", "ids", "--segment-column", "parts", "--columns", "",
+    )  # fmt: skip
+    row = json.loads(ran.stdout)
+    assert set(row) == {"ids", "parts"}
+    assert set(row["parts"]) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "code"),
+    [
+        (["t.jsonl", "-o", "o.parquet"], "t.jsonl: line 2: column text is null", 3),
+        (["t.csv", "-o", "o.parquet", "--text-column", "body"], "no column body", 3),
+        (["t.csv", "-o", "o.parquet", "--chunk", "4", "--overlap", "4"], "--overlap 4 is not", 2),
+        (["t.csv", "-o", "o.pdf"], "o.pdf: the suffix does not tell the format", 2),
+        (["gone.txt", "-o", "o.parquet"], "gone.txt: no such file", 3),
+        (["latin.jsonl", "-o", "o.parquet"], "latin.jsonl: line 1: ", 3),
+        (["t.csv", "-o", "-", "--json"], "both write to standard output", 2),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, arguments, message, code):
+    (tmp_path / "t.csv").write_text("id,text\n1,dog\n")
+    (tmp_path / "t.jsonl").write_text('{"text": "dog"}\n{"text": null}\n')
+    (tmp_path / "latin.jsonl").write_bytes(b'{"text": "caf\xe9"}\n')
+    ran = tokenize(tmp_path, *arguments)
+    assert ran.returncode == code
+    assert message in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"t.csv", "t.jsonl", "latin.jsonl"}
+
+
+def test_a_dry_run_of_texts(texts, tmp_path):
+    ran = run_fnet("encode", "texts.txt", "-o", "o.parquet", "--dry-run", "--json", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["output_schema"]["text"] == "string"
+    assert not (tmp_path / "o.parquet").exists()
+
+
+def test_encode_reads_text_from_a_pipe_in_chunks():
+    ran = run_shell(
+        "printf 'The quick brown fox jumped.\\nTwo\\n' | "
+        "fnet encode - --input-format text --chunk 3 --overlap 1 -o - -q"
+    )
+    rows = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert ran.returncode == 0, ran.stderr
+    assert [row["chunk"] for row in rows if row["document"] == 0] == list(range(len(rows) - 1))
+    assert set(rows[0]) == {"document", "chunk", "char_start", "char_end", "embedding"}
