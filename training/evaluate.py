@@ -101,11 +101,11 @@ def choose_pairs(teacher: np.ndarray) -> dict[str, np.ndarray]:
     generator = np.random.default_rng(SEED)
     first, second = np.triu_indices(len(teacher), 1)
     random = generator.choice(len(first), PAIRS, replace=False)
-    cosines = np.einsum("ij,ij->i", teacher[first], teacher[second], optimize=True)
+    every = (teacher @ teacher.T)[first, second]
     edges = np.linspace(0.0, 1.0, BINS + 1)
     spread = []
     for low, high in itertools.pairwise(edges):
-        inside = np.flatnonzero((cosines >= low) & (cosines < high))
+        inside = np.flatnonzero((every >= low) & (every < high))
         spread.append(generator.permutation(inside)[: PAIRS // BINS])
     found = {"random": random, "spread": np.concatenate(spread)}
     return {name: np.stack([first[rows], second[rows]], axis=1) for name, rows in found.items()}
