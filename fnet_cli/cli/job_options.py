@@ -19,7 +19,7 @@ from fnet_cli.encoding.options import (
 )
 from fnet_cli.errors import UsageError
 
-INPUT, TEXT, MODEL, OUTPUT, RUN = "Input", "Text", "Embedding", "Output", "Run"
+INPUT, TEXT, MODEL, OUTPUT, RUN = "Input", "Text", "Model", "Output", "Run"
 
 
 def option(text: str, panel: str, *names: str, metavar: str | None = None) -> Any:

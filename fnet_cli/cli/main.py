@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _interrupted(arguments: Sequence[str]) -> str:
     """Say what an interrupted command has left behind."""
-    if list(arguments[:1]) == ["encode"]:
+    if list(arguments[:1]) in (["encode"], ["tokenize"]):
         return "interrupted; no file was written"
     if list(arguments[:2]) == ["presets", "pull"]:
         return "interrupted; what has been fetched is kept, and the same command goes on from there"

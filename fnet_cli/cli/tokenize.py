@@ -12,7 +12,9 @@ import typer
 from fnet_cli.cli.interrupts import stop_if_asked
 from fnet_cli.cli.job_options import (
     INPUT,
+    MODEL,
     OUTPUT,
+    TEXT,
     Chunk,
     Columns,
     InputKind,
@@ -28,7 +30,6 @@ from fnet_cli.cli.job_options import (
     ParquetCodec,
     Preset,
     RowTruncation,
-    TextColumn,
     check_one_stdout,
     option,
     split_names,
@@ -50,7 +51,7 @@ def tokenize(  # noqa: PLR0913
     inputs: Inputs,
     output: OutputFile,
     preset: Preset = "",
-    text_column: TextColumn = None,
+    text_column: Annotated[str, option("Column of text.", TEXT)] = TEXT_COLUMN,
     pair_column: PairColumn = None,
     pair_truncate: PairTruncation = None,
     on_null: NullText = None,
@@ -61,7 +62,7 @@ def tokenize(  # noqa: PLR0913
         option(
             "Most tokens of a row, special ones included. Default: the preset's recommendation, "
             "else the model's maximum.",
-            OUTPUT,
+            MODEL,
         ),
     ] = None,
     truncate: RowTruncation = Truncate.RIGHT,
@@ -83,8 +84,9 @@ def tokenize(  # noqa: PLR0913
 ) -> None:
     """Turn texts into the token ids that `fnet encode` reads.
 
-    Every row keeps its columns and gains token_ids and segment_ids, packed and
-    cut as the model takes them. The output appears only when it is complete.
+    Every row keeps its columns and gains token_ids and segment_ids, packed
+    and cut as the model takes them. The output appears only when it is
+    complete.
 
     Example: fnet tokenize reviews.csv --text-column body -o tokens.parquet
     """
@@ -93,7 +95,7 @@ def tokenize(  # noqa: PLR0913
         output=output,
         preset=preset,
         text=text_options(
-            column=text_column or TEXT_COLUMN,
+            column=text_column,
             pair_column=pair_column,
             pair_truncate=pair_truncate,
             on_null=on_null,
@@ -167,13 +169,15 @@ def detokenize(
 
     Example: fnet detokenize tokens.parquet --limit 5
     """
+    from fnet_cli.cli.pull_progress import shown_pull
     from fnet_cli.cli.streams import printable
     from fnet_cli.encoding.detokenizing import detokenized
     from fnet_cli.presets.resolving import resolve_preset
 
     if limit is not None and limit < 0:
         raise UsageError(f"--limit must not be negative, it is {limit}")
-    local = resolve_preset(preset, current_settings(offline=offline))
+    with shown_pull() as on_pull:
+        local = resolve_preset(preset, current_settings(offline=offline), on_pull)
     rows = detokenized(local, tokens, input_format, token_column, skip_special=not keep_special)
     for row, text in islice(rows, limit):
         line = json.dumps({"row": row, "text": text}) if as_json else printable(text)

@@ -92,13 +92,16 @@ class JobPlan:
 
         The two round differently, so it depends on what is the same each time that a job is run,
         and for texts and the ids that they were turned into: on the number of rows, where each is
-        a text.
+        a text and they are counted. Rows on a pipe are not: they may be few, and the first ones
+        are waited for.
         """
         padding, length = self.in_force.padding, self.shape.sequence_length
         if padding is Padding.NONE:
             return False  # a shape for each length
-        if self.rows is None or self.rows_are_made:
+        if self.rows_are_made:
             return padding is Padding.MAX
+        if self.rows is None:
+            return False
         width = length if padding is Padding.MAX else min(length, TYPICAL_TOKENS)
         return self._operations(self.rows * width) >= COMPILING_PAYS_OPERATIONS[padding]
 

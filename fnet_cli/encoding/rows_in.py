@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import orjson
 import pyarrow as pa
 
-from fnet_cli.constants import TOKENS_METADATA_KEY
+from fnet_cli.constants import CHUNK_COLUMNS, TOKENS_METADATA_KEY
 from fnet_cli.encoding.checking import check_ids, passthrough
 from fnet_cli.encoding.options import EncodeOptions, TextOptions
 from fnet_cli.encoding.readers.base import RowSource
@@ -61,7 +61,12 @@ def open_rows(
 
 
 def _is_of_made_rows(source: RowSource) -> bool:
-    """Whether the source says that `fnet tokenize` made its rows of texts."""
+    """Whether the source shows that `fnet tokenize` made several rows or none of a text.
+
+    JSON lines only show it by the columns of chunks.
+    """
+    if set(CHUNK_COLUMNS) <= set(source.schema.names):
+        return True
     try:
         record = orjson.loads((source.schema.metadata or {}).get(TOKENS_METADATA_KEY, b"{}"))
     except orjson.JSONDecodeError:

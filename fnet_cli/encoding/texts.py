@@ -52,10 +52,11 @@ class Tokenizing:
 class TokenizedSource:
     """A source with a column of text, and the columns of ids that are made of it.
 
-    A row is one of `inner`'s, or a chunk of one. `documents` and `rejected` count the rows of
+    Columns of ids that `inner` has by the same names are left out: the text was asked for. A row
+    is one of `inner`'s, or a chunk of one. `documents` and `rejected` count the rows of
     `inner` that the last reading has met, and those of them that it left out.
 
-    Raises InputDataError for a column that is missing, is no text, or has the name of a new one.
+    Raises InputDataError for a column that is missing, is no text, or is named as those of chunks.
     """
 
     def __init__(
@@ -71,7 +72,9 @@ class TokenizedSource:
         if not inner.schema.names and inner.rows == 0:  # an empty JSON lines file
             return
         _check_columns(inner, how)
-        self.schema = pa.schema([*inner.schema, *how.fields], inner.schema.metadata)
+        ids = (how.token_column, how.segment_column)
+        kept = [field for field in inner.schema if field.name not in ids]
+        self.schema = pa.schema([*kept, *how.fields], inner.schema.metadata)
 
     @property
     def end(self) -> int:
@@ -229,14 +232,11 @@ def _check_columns(source: RowSource, how: Tokenizing) -> None:
                 "not text",
                 hint=f"name another with {flag}",
             )
-    for field in how.fields:
-        if field.name in source.schema.names:
-            ids = field.name in (how.token_column, how.segment_column)
+    for name in CHUNK_COLUMNS if how.text.chunk else ():
+        if name in source.schema.names:
             raise InputDataError(
-                f"{source.name}: there is a column {field.name} already",
-                hint="--token-column and --segment-column name the new ones"
-                if ids
-                else "--chunk adds one of that name: rename it, or leave it out before",
+                f"{source.name}: there is a column {name} already",
+                hint="--chunk adds one of that name: rename it, or leave it out before",
             )
 
 

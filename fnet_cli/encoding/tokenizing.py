@@ -20,7 +20,6 @@ from fnet_cli.encoding.checking import (
     check_options,
     check_output,
     check_sequence_length,
-    refuse_column,
     total,
 )
 from fnet_cli.encoding.job import JobContext
@@ -30,8 +29,9 @@ from fnet_cli.encoding.report import JobReport, Progress
 from fnet_cli.encoding.rows import check_not_longer
 from fnet_cli.encoding.rows_in import RowsIn, open_rows
 from fnet_cli.encoding.stages import Ahead
-from fnet_cli.encoding.texts import documents_read, rejected_rows
+from fnet_cli.encoding.texts import TokenizedSource, documents_read, rejected_rows
 from fnet_cli.encoding.writer import OutputTarget, check_counts, open_sink
+from fnet_cli.errors import InputDataError
 from fnet_cli.presets.resolving import LocalPreset, resolve_preset
 
 
@@ -107,8 +107,7 @@ def _make_plan(options: EncodeOptions, context: JobContext) -> _Plan:
     in_force = settings_in_force(options, preset.encode_settings(), preset.config)
     check_sequence_length(in_force.sequence_length, preset)
     rows = open_rows(options, preset, in_force.sequence_length, context.stdin)
-    for name in options.id_columns:
-        refuse_column(name, rows.passthrough, rows.sources[0].name)
+    _refuse_ids(rows, options)
     settings = {
         "sequence_length": in_force.sequence_length,
         "truncate": options.truncate.value,
@@ -129,6 +128,18 @@ def _make_plan(options: EncodeOptions, context: JobContext) -> _Plan:
     )
     target = OutputTarget(path, kind, options.compression, schema, MAX_WINDOW_ROWS, vectors=None)
     return _Plan(options, preset, in_force.sequence_length, rows, target, settings)
+
+
+def _refuse_ids(rows: RowsIn, options: EncodeOptions) -> None:
+    """Raise InputDataError where a column of ids is there already: it would be lost."""
+    for source in rows.sources:
+        inner = source.inner if isinstance(source, TokenizedSource) else source
+        for name in options.id_columns:
+            if name in inner.schema.names:
+                raise InputDataError(
+                    f"{source.name}: there is a column {name} already",
+                    hint="--token-column and --segment-column name the new ones",
+                )
 
 
 def _windows(plan: _Plan) -> Iterator[RowBatch]:

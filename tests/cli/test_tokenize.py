@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from running import run_fnet, run_shell
+from running import FNET, clean_env, run_fnet, run_shell
 
 TEXTS = ["The quick brown fox.", "It jumped", "Über die Straße"]
 
@@ -55,6 +58,51 @@ def test_detokenize_reads_json_lines_from_a_pipe(texts):
     )
     assert json.loads(ran.stdout) == {"row": 1, "text": f"[CLS] {TEXTS[0]} [SEP]"}
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_detokenize_keeps_a_text_in_its_line_and_the_terminal_calm(tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"text": "a\\u001b[31m\\nb"}\n{"text": "c"}\n')
+    tokenize(tmp_path, "t.jsonl", "-o", "tokens.jsonl")
+    ran = run_fnet("detokenize", "tokens.jsonl", cwd=tmp_path)
+    assert len(ran.stdout.splitlines()) == 2
+    assert all(line.isprintable() for line in ran.stdout.splitlines())
+
+
+def test_detokenize_refuses_a_negative_limit(tmp_path):
+    ran = run_fnet("detokenize", "t.parquet", "--limit", "-1", cwd=tmp_path)
+    assert (ran.returncode, ran.stderr) == (
+        2, "fnet: error: --limit must not be negative, it is -1\n",
+    )  # fmt: skip
+
+
+def test_rows_on_a_pipe_come_out_as_they_come_in():
+    command = [*FNET, "tokenize", "-", "--input-format", "text", "-o", "-", "-q"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, env=clean_env(), text=True, **pipes) as process:
+        for text in ("the fox", "dog"):  # the second is written when the first has come
+            process.stdin.write(f"{text}\n")
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["text"] == text
+        process.stdin.close()
+    assert process.returncode == 0
+
+
+def test_a_signal_leaves_nothing_and_keeps_the_old_output(tmp_path):
+    (tmp_path / "o.parquet").write_text("precious")
+    command = [
+        *FNET, "tokenize", "-", "--input-format", "text", "-o", "o.parquet", "--overwrite",
+    ]  # fmt: skip
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=clean_env(), text=True, cwd=tmp_path, **pipes) as process:
+        deadline = time.monotonic() + 60
+        while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+        assert process.stderr.read() == "fnet: interrupted; no file was written\n"
+    assert process.returncode == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["o.parquet"]
+    assert (tmp_path / "o.parquet").read_text() == "precious"
 
 
 def test_detokenize_names_an_id_that_is_not_in_the_vocabulary(tmp_path):

@@ -64,16 +64,23 @@ def test_texts_encode_as_their_tokens_do(preset, texts, tmp_path, kind, padding)
     assert report.rows_out == in_two.num_rows
 
 
+# JSON lines do not say that rows were left out.
+TOKEN_FILES = [
+    *(("tokens.parquet", kind) for kind in KINDS),
+    *(("tokens.jsonl", kind) for kind in KINDS if kind != "without nulls"),
+]
+
+
 @pytest.mark.parametrize("operations", [1, 10**6, 10**9])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("name", "kind"), TOKEN_FILES)
 @pytest.mark.parametrize("padding", Padding)
 def test_texts_and_their_tokens_are_compiled_alike(
-    preset, texts, tmp_path, monkeypatch, kind, padding, operations
+    preset, texts, tmp_path, monkeypatch, name, kind, padding, operations
 ):
     monkeypatch.setattr(
         "fnet_cli.encoding.plan.COMPILING_PAYS_OPERATIONS", dict.fromkeys(Padding, operations)
     )
-    tokens = tmp_path / "tokens.parquet"
+    tokens = tmp_path / name
     tokenize(preset, texts, tokens, text=KINDS[kind])
     plans = [
         make_plan(
@@ -89,6 +96,16 @@ def test_texts_and_their_tokens_are_compiled_alike(
 def test_the_columns_are_those_of_the_input_and_the_embedding(preset, texts, tmp_path):
     _, table = encode(preset, texts, tmp_path / "out.parquet", text=TextOptions())
     assert table.schema.names == ["id", "text", "other", "embedding"]
+
+
+def test_ids_of_the_input_give_way_to_its_texts(preset, texts, tmp_path):
+    tokenize(preset, texts, tmp_path / "other.parquet", text=TextOptions(column="other"))
+    _, table = encode(
+        preset, tmp_path / "other.parquet", tmp_path / "a.parquet", text=TextOptions()
+    )
+    _, wanted = encode(preset, texts, tmp_path / "b.parquet", text=TextOptions())
+    assert table.schema.names == wanted.schema.names
+    assert vectors(table).tobytes() == vectors(wanted).tobytes()
 
 
 def test_the_metadata_says_how_the_texts_were_read(preset, texts, tmp_path):

@@ -45,7 +45,7 @@ def write_texts(path: Path, texts=TEXTS, **columns) -> Path:
 
 
 def tokenize(preset: Path, inputs, output: Path, **options):
-    """Tokenize and return (report, table)."""
+    """Tokenize and return (report, table), with None for another format than Parquet."""
     context = JobContext(
         settings=Settings(),
         stdin=options.pop("stdin", io.BytesIO()),
@@ -55,4 +55,4 @@ def tokenize(preset: Path, inputs, output: Path, **options):
     report = tokenize_files(
         EncodeOptions(names, str(output), **{"preset": str(preset), **options}), context
     )
-    return report, None if str(output) == "-" else pq.read_table(output)
+    return report, pq.read_table(output) if str(output).endswith(".parquet") else None

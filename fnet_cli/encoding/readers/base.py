@@ -42,6 +42,21 @@ class RowBatch:
             None if self.cut is None else self.cut[start:stop],
         )
 
+    @staticmethod
+    def joined(parts: Sequence[RowBatch]) -> RowBatch:
+        """Return consecutive rows of one source, at least one part of them, as one batch."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        cuts = [part.cut for part in parts if part.cut is not None]
+        return RowBatch(
+            pa.concat_batches([part.batch for part in parts]),
+            first.source,
+            first.unit,
+            np.concatenate([part.numbers for part in parts]),
+            np.concatenate(cuts) if cuts else None,
+        )
+
     def pieces(self, max_rows: int) -> Iterator[RowBatch]:
         """Yield the rows in order, at most `max_rows` at a time."""
         for start in range(0, len(self.numbers), max_rows):
