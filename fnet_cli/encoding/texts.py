@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fnet_cli.constants import CHUNK_COLUMNS, MAX_READ_BYTES
+from fnet_cli.constants import CHUNK_COLUMNS, MAX_READ_BYTES, TOKENS_METADATA_KEY
 from fnet_cli.encoding.options import EncodeOptions, OnNull, TextOptions
 from fnet_cli.encoding.readers.base import RowBatch, RowSource, TypeCheck, column_type
 from fnet_cli.encoding.readers.text import TextFile, TextStream
@@ -74,7 +74,9 @@ class TokenizedSource:
         _check_columns(inner, how)
         ids = (how.token_column, how.segment_column)
         kept = [field for field in inner.schema if field.name not in ids]
-        self.schema = pa.schema([*kept, *how.fields], inner.schema.metadata)
+        metadata = dict(inner.schema.metadata or {})
+        metadata.pop(TOKENS_METADATA_KEY, None)  # it is of the ids that are left out
+        self.schema = pa.schema([*kept, *how.fields], metadata)
 
     @property
     def end(self) -> int:

@@ -11,7 +11,7 @@ from jobs import vectors
 from texts import CONFIG, TEXTS, tokenize, write_text_preset, write_texts
 
 from fnet_cli.config import Settings
-from fnet_cli.constants import OUTPUT_METADATA_KEY
+from fnet_cli.constants import OUTPUT_METADATA_KEY, TOKENS_METADATA_KEY
 from fnet_cli.encoding.job import JobContext, encode_files
 from fnet_cli.encoding.options import (
     EncodeOptions,
@@ -114,6 +114,14 @@ def test_the_metadata_says_how_the_texts_were_read(preset, texts, tmp_path):
     record = json.loads(table.schema.metadata[OUTPUT_METADATA_KEY])
     assert (record["text_columns"], record["chunk"], record["overlap"]) == (["text"], 5, 2)
     assert report.settings["vocabulary_sha256"] == record["vocabulary_sha256"]
+
+
+def test_a_file_of_tokens_read_as_texts_says_nothing_of_its_old_ids(preset, texts, tmp_path):
+    tokenize(preset, texts, tmp_path / "tokens.parquet")
+    _, table = encode(
+        preset, tmp_path / "tokens.parquet", tmp_path / "a.parquet", text=TextOptions()
+    )
+    assert TOKENS_METADATA_KEY not in table.schema.metadata
 
 
 def test_the_report_counts_what_was_cut_of_the_texts(preset, texts, tmp_path):
