@@ -28,6 +28,8 @@ def shell_blocks(page: Path) -> list[str]:
 
 
 HOW_TO_COMMANDS = [block.strip() for block in shell_blocks(ROOT / "docs/how-to/encode.md")]
+# A block of these goes on from what the one before it left.
+STORIES = ["docs/how-to/text.md", "docs/how-to/search.md"]
 
 
 @pytest.fixture
@@ -36,17 +38,46 @@ def copy_of_the_examples(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("command", HOW_TO_COMMANDS)
-def test_the_how_to_commands_run(copy_of_the_examples, command):
-    program = f"{shlex.quote(sys.executable)} -m fnet_cli"
-    subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", re.sub(r"\bfnet(?= encode)", program, command)],
-        cwd=copy_of_the_examples,
+def run_commands(text: str, directory: Path) -> str:
+    """Run lines in which `fnet` and `python` are this environment's; return what they print."""
+    python = shlex.quote(sys.executable)
+    text = re.sub(r"^python(?= -)", python, text, flags=re.MULTILINE)
+    text = re.sub(r"\bfnet(?= (?:encode|tokenize|detokenize))", f"{python} -m fnet_cli", text)
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", text],
+        cwd=directory,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=True,
-        capture_output=True,
-        timeout=120,
-    )
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=240,
+    ).stdout
+
+
+@pytest.mark.parametrize("command", HOW_TO_COMMANDS)
+def test_the_how_to_commands_run(copy_of_the_examples, command):
+    run_commands(command, copy_of_the_examples)
+
+
+@pytest.mark.parametrize("page", STORIES)
+def test_the_how_to_pages_run_from_start_to_end(copy_of_the_examples, page):
+    run_commands("".join(shell_blocks(ROOT / page)), copy_of_the_examples)
+
+
+def test_the_search_finds_what_is_alike_in_every_way_that_is_shown(copy_of_the_examples):
+    printed = run_commands(
+        "".join(shell_blocks(ROOT / "docs/how-to/search.md")), copy_of_the_examples
+    ).splitlines()
+    assert printed[:5] == printed[5:]
+    assert any("doctor" in line for line in printed[:5])
+
+
+def test_the_readme_search_prints_the_nearest_sentences(copy_of_the_examples):
+    blocks = shell_blocks(ROOT / "README.md")
+    (search,) = [block for block in blocks if "duckdb" in block]
+    encode = "fnet encode docs/examples/sentences.txt -o embeddings.parquet\n"
+    printed = run_commands(encode + search.replace(".venv/bin/", ""), copy_of_the_examples)
+    assert "doctor" in printed
 
 
 def test_the_readme_has_one_command_to_encode_and_one_to_test():

@@ -193,7 +193,7 @@ def _batch_size(text: str) -> int | None:
 
 
 def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bool) -> None:
-    from fnet_cli.cli.progress import shown_progress
+    from fnet_cli.cli.progress import closing_lines, shown_progress
     from fnet_cli.cli.pull_progress import shown_pull
     from fnet_cli.encoding.job import JobContext, encode_files
     from fnet_cli.presets.resolving import resolve_preset
@@ -214,7 +214,7 @@ def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bo
         )
         report = encode_files(options, context)
     if not quiet:
-        for line in _closing(report):
+        for line in closing_lines(report, _timing(report)):
             typer.echo(f"fnet: {line}", err=True)
     if as_json:
         sys.stdout.write(json.dumps(report.to_dict()) + "\n")
@@ -230,19 +230,11 @@ def quiet_load_engine(request: EngineRequest) -> Engine:
         return load_engine(replace(request, own_process=True))
 
 
-def _closing(report: EncodeReport) -> list[str]:
-    """Say what was done, with what, and where it went."""
-    from fnet_cli.cli.progress import closing_lines
-    from fnet_cli.presets.registry import BUILTIN_PRESETS
-
-    timing = show_seconds(report.seconds)
+def _timing(report: EncodeReport) -> str:
+    text = show_seconds(report.seconds)
     if report.rows_out:
-        timing += (
+        text += (
             f" ({report.startup_seconds:.1f}s start-up), {report.rows_per_second:,.0f} rows/s, "
             f"{report.tokens_per_second:,.0f} tokens/s"
         )
-    lines = closing_lines(report, timing)
-    builtin = BUILTIN_PRESETS.get(report.preset)
-    if builtin and builtin.note:
-        lines.insert(0, f"note: {builtin.name} {builtin.note}")
-    return lines
+    return text

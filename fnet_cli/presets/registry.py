@@ -13,15 +13,13 @@ from fnet_cli.backbone.parameters import parameter_count
 class BuiltinPreset:
     """A named preset: its sizes, and where its files come from.
 
-    `kaggle_handle` is None for a preset whose files are part of this package. `note` is what
-    everyone who uses the preset should be told.
+    `kaggle_handle` is None for a preset whose files are part of this package.
     """
 
     name: str
     description: str
     config: BackboneConfig
     kaggle_handle: str | None = None
-    note: str = ""
 
     @property
     def bundled(self) -> bool:
@@ -50,9 +48,8 @@ class BuiltinPreset:
 _PRESETS = (
     BuiltinPreset(
         name="f_net_mini_en",
-        description="UNTRAINED, random weights, for trying the tool; 4 layers, 256 wide",
-        config=BackboneConfig(8_000, 4, 256, 1024),
-        note="has random weights: its embeddings carry no meaning",
+        description="English sentence embeddings, distilled; 4 layers, 256 wide, comes with fnet",
+        config=BackboneConfig(12_000, 4, 256, 512),
     ),
     BuiltinPreset(
         name="f_net_base_en",

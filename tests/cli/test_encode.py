@@ -59,7 +59,7 @@ def test_the_closing_record_is_the_only_thing_on_standard_output(encoded):
     ran, _ = encoded
     (line,) = ran.stdout.splitlines()
     record = json.loads(line)
-    assert record["rows_in"] == record["rows_out"] == 200
+    assert record["rows_in"] == record["rows_out"] == 300
     assert record["rows_rejected"] == record["rows_truncated"] == record["tokens_lost"] == 0
     assert record["output"] == "out.parquet"
     assert (record["settings"]["padding"], record["settings"]["normalize"]) == ("bucket", True)
@@ -72,9 +72,8 @@ def test_the_closing_record_is_the_only_thing_on_standard_output(encoded):
 
 def test_standard_error_says_what_was_done_and_where_it_went(encoded):
     ran, _ = encoded
-    note, closing, where = ran.stderr.splitlines()
-    assert note.startswith("fnet: note: f_net_mini_en has random weights")
-    assert closing.startswith("fnet: 200 rows in ")
+    closing, where = ran.stderr.splitlines()
+    assert closing.startswith("fnet: 300 rows in ")
     assert closing.endswith("0 truncated, preset f_net_mini_en")
     assert where == "fnet: wrote out.parquet"
 
@@ -113,8 +112,7 @@ def test_a_pipe_carries_json_lines_and_nothing_else():
     (line,) = ran.stdout.splitlines()
     assert json.loads(line)["id"] == 7
     assert len(json.loads(line)["embedding"]) == 256
-    note, closing, where = ran.stderr.splitlines()
-    assert note.startswith("fnet: note: ")
+    closing, where = ran.stderr.splitlines()
     assert closing.startswith("fnet: 1 rows in ")
     assert where == "fnet: wrote standard output"
 
@@ -142,12 +140,12 @@ def test_an_existing_output_is_refused_with_7_and_kept(tmp_path):
 
 
 def test_bad_input_ends_with_3_one_line_and_no_file(tmp_path):
-    (tmp_path / "bad.jsonl").write_text('{"token_ids": [1]}\n{"token_ids": [8000]}\n')
+    (tmp_path / "bad.jsonl").write_text('{"token_ids": [1]}\n{"token_ids": [12000]}\n')
     ran = run_fnet("encode", "bad.jsonl", "-o", "o.parquet", cwd=tmp_path)
     assert ran.returncode == 3
     assert ran.stderr == (
-        "fnet: error: bad.jsonl: line 2: column token_ids: id 8000 is not in 0..7999 "
-        "(the vocabulary is 8000)\n"
+        "fnet: error: bad.jsonl: line 2: column token_ids: id 12000 is not in 0..11999 "
+        "(the vocabulary is 12000)\n"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["bad.jsonl"]
 
@@ -210,7 +208,7 @@ def test_a_dry_run_shows_the_plan_or_one_json_object_and_writes_nothing(
     assert main(arguments) == 0
     plan = capsys.readouterr()
     facts = dict(line.split(None, 1) for line in plan.out.splitlines())
-    assert (facts["rows"], facts["expected_bytes"]) == ("200", "204.8 kB")
+    assert (facts["rows"], facts["expected_bytes"]) == ("300", "307.2 kB")
     assert facts["output_schema"].startswith("id: string; text: string; embedding: fixed_size_list")
     assert facts["estimated_seconds"].endswith("s")
 
@@ -218,7 +216,7 @@ def test_a_dry_run_shows_the_plan_or_one_json_object_and_writes_nothing(
     document = capsys.readouterr()
     (line,) = document.out.splitlines()
     record = json.loads(line)
-    assert (record["rows"], record["preset"]) == (200, "f_net_mini_en")
+    assert (record["rows"], record["preset"]) == (300, "f_net_mini_en")
     assert record["free_bytes"] > 0
     assert record["estimated_seconds"] > 0
     assert set(record) == set(facts)

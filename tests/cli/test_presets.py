@@ -107,7 +107,7 @@ def test_inspect_of_the_bundled_preset_says_so_and_finds_nothing_wrong():
     found = json.loads(ran.stdout)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert (found["source"], found["refused"]) == ("bundled", [])
-    assert found["parameters"] == 4_418_560
+    assert found["parameters"] == 4_391_936
 
 
 def test_inspect_of_a_preset_that_is_not_here_shows_what_is_known():

@@ -15,7 +15,7 @@ from fnet_cli.tokenizer.special import read_special_ids
 def test_the_bundled_vocabulary_has_all_special_pieces():
     directory = resolve_preset("f_net_mini_en", Settings()).directory
     ids = read_special_ids(directory / VOCABULARY_FILE)
-    assert ids.vocabulary_size == 8000
+    assert ids.vocabulary_size == 12_000
     assert len({ids.pad, ids.unk, ids.cls, ids.sep, ids.mask}) == 5
 
 
