@@ -42,6 +42,7 @@ def mix(x: np.ndarray, dtype: str, method: str | None = None) -> np.ndarray:
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    a, b = a.astype("f8"), b.astype("f8")  # or its own rounding is more than what is looked for
     return float(np.vdot(a, b) / np.linalg.norm(a) / np.linalg.norm(b))
 
 
