@@ -73,6 +73,9 @@ BUCKETS_PER_DOUBLING: Final = 4
 # stay near this size, so memory does not depend on the number of rows.
 WINDOW_BYTES: Final = 16 * 1024**2
 MAX_WINDOW_ROWS: Final = 16_384
+# Also what a stop waits for, and what a crash may cost: about half a minute on two cores.
+WINDOW_OPERATIONS: Final = 1e13
+WINDOW_TOKENS: Final = 2**20  # of small models, whose time is not in their operations
 # Windows that wait to be embedded, and to be written: one each, for each is memory.
 WINDOWS_AHEAD: Final = 1
 # What a window's rows may take as they are read, and a row group's as they wait to be written.

@@ -9,7 +9,8 @@ FnetError                     1    anything below; exit code 1 is never used for
 |   `-- UnsafePresetError     4    a preset asks for something that a safe loader refuses
 |-- NetworkError              5    a hub cannot be reached, or does not let us in
 |-- IntegrityError            6    a result or a file does not match what it must be
-`-- OutputError               7    the output cannot be written: permissions, disk space
+|-- OutputError               7    the output cannot be written: permissions, disk space
+`-- StoppedError            130    a job was asked to stop, and can be gone on with
 """
 
 from enum import IntEnum
@@ -89,3 +90,9 @@ class OutputError(FnetError):
     """The output cannot be written."""
 
     exit_code = ExitCode.OUTPUT
+
+
+class StoppedError(FnetError):
+    """A job has stopped because it was asked to, after the rows that were under way."""
+
+    exit_code = ExitCode.INTERRUPTED

@@ -28,14 +28,19 @@ class Replacement:
 
     def publish(self) -> None:
         """Put the file under its name: its bytes are on the disk first, then the name is."""
-        self.temporary.chmod(0o666 & ~_umask())  # until now it was nobody else's to read
-        _sync(self.temporary)
-        self.temporary.replace(self._path)
-        _sync(self._path.parent)
+        publish(self.temporary, self._path)
 
     def discard(self) -> None:
         """Remove the temporary file; harmless after `publish`."""
         self.temporary.unlink(missing_ok=True)
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Give a whole file of mode 0600 its name and the usual mode; raises OSError."""
+    temporary.chmod(0o666 & ~_umask())  # until now it was nobody else's to read
+    sync(temporary)
+    temporary.replace(path)
+    sync(path.parent)
 
 
 @contextmanager
@@ -61,15 +66,16 @@ def new_directory(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         for inner in temporary.rglob("*"):
-            _sync(inner)
+            sync(inner)
         temporary.chmod(0o777 & ~_umask())  # mkdtemp's 0700 is for secrets
         temporary.rename(path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring a file's bytes, or a directory's names, to the disk; raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -12,8 +12,8 @@ from fnet_cli.cli.tables import number, size
 from fnet_cli.config import Settings
 from fnet_cli.encoding.job import Estimate, JobContext, estimate
 from fnet_cli.encoding.options import EncodeOptions
+from fnet_cli.encoding.output.target import free_bytes
 from fnet_cli.encoding.plan import JobPlan, make_plan
-from fnet_cli.encoding.writer import free_bytes
 from fnet_cli.errors import UsageError
 from fnet_cli.units import show_seconds
 

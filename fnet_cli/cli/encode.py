@@ -6,12 +6,20 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fnet_cli.cli.interrupts import signals_held, stop_if_asked
+from fnet_cli.cli.interrupts import (
+    is_asked_to_stop,
+    let_first_signal_wait,
+    no_signal_waits,
+    signals_held,
+    stop_if_asked,
+)
 from fnet_cli.cli.job_options import (
     INPUT,
     MODEL,
@@ -31,6 +39,7 @@ from fnet_cli.cli.job_options import (
     PairTruncation,
     ParquetCodec,
     Preset,
+    Resume,
     RowTruncation,
     TextColumn,
     check_one_stdout,
@@ -39,6 +48,7 @@ from fnet_cli.cli.job_options import (
     text_options,
 )
 from fnet_cli.cli.settings import current_settings
+from fnet_cli.cli.streams import say
 from fnet_cli.config import Settings
 from fnet_cli.constants import SEGMENT_COLUMN, TOKEN_COLUMN
 from fnet_cli.encoding.options import (
@@ -50,11 +60,12 @@ from fnet_cli.encoding.options import (
     Pooling,
     Truncate,
 )
-from fnet_cli.errors import UsageError
+from fnet_cli.errors import StoppedError, UsageError
 from fnet_cli.units import show_seconds
 
 if TYPE_CHECKING:
     from fnet_cli.encoding.engine.base import Engine, EngineRequest
+    from fnet_cli.encoding.output.opening import Kept
     from fnet_cli.encoding.report import EncodeReport, Progress
 
 _DEFAULT = "Default: the preset's recommendation, else"
@@ -113,6 +124,7 @@ def encode(  # noqa: PLR0913
         OutputDtype, option("Number format of the embeddings.", OUTPUT)
     ] = OutputDtype.FLOAT32,
     overwrite: Overwrite = False,
+    resume: Resume = False,
     batch_size: Annotated[
         str,
         option(
@@ -173,6 +185,7 @@ def encode(  # noqa: PLR0913
         device=device,
         limit=limit,
         overwrite=overwrite,
+        resume=resume,
     )
     if dry_run:
         from fnet_cli.cli.dry_run import dry_run as show
@@ -201,23 +214,62 @@ def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bo
     check_one_stdout(options, as_json=as_json)
     with shown_pull(quiet=quiet) as on_pull:  # its bars come and go before the job's
         resolve_preset(options.preset, settings, on_pull)
-    with shown_progress(quiet=quiet) as show:
+    can_go_on = "-" not in (*options.inputs, options.output)
+    with shown_progress(quiet=quiet) as show, no_signal_waits():
+        stopping = _Stopping()
+        kept: list[Kept] = []
+
+        def load(request: EngineRequest) -> Engine:
+            engine = quiet_load_engine(request)
+            if can_go_on:
+                let_first_signal_wait()
+            return engine
 
         def on_progress(progress: Progress) -> None:
             stop_if_asked()
+            stopping.announce()
             show(progress)
 
         context = JobContext(
             settings=settings,
-            engine_loader=quiet_load_engine,
+            engine_loader=load,
             on_progress=on_progress,
+            on_kept=kept.append,
+            is_stopping=is_asked_to_stop,
         )
-        report = encode_files(options, context)
+        with _saying_what_is_kept(kept):
+            report = encode_files(options, context)
     if not quiet:
         for line in closing_lines(report, _timing(report)):
             typer.echo(f"fnet: {line}", err=True)
     if as_json:
         sys.stdout.write(json.dumps(report.to_dict()) + "\n")
+
+
+class _Stopping:
+    """Says once that a signal was heard."""
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def announce(self) -> None:
+        """Say it where a signal waits."""
+        if is_asked_to_stop() and not self._said:
+            self._said = True
+            say("stopping when the rows that are under way are written; once more stops at once")
+
+
+@contextmanager
+def _saying_what_is_kept(kept: list[Kept]) -> Iterator[None]:
+    """Say after an error how to go on, where `kept` has got something to go on with."""
+    try:
+        yield
+    except BaseException as error:
+        for rest in kept:
+            say(f"{rest.rows:,} rows are kept in {rest.directory}; --resume goes on from there")
+        if kept and isinstance(error, KeyboardInterrupt):
+            raise StoppedError("interrupted") from None
+        raise
 
 
 def quiet_load_engine(request: EngineRequest) -> Engine:

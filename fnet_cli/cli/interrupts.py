@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from fnet_cli.errors import StoppedError
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CLEAN_UP_SECONDS = 2.0
 _asked = False
 _asked_at = float("-inf")
 _held = False
+_waits = False
 
 
 def install_handlers() -> None:
@@ -29,7 +32,7 @@ def stop_if_asked() -> None:
     catches all; a signal in such a moment would be forgotten.
     """
     global _asked_at
-    if _asked:
+    if _asked and not _waits:
         _asked_at = time.monotonic()  # the clean-up starts here
         raise KeyboardInterrupt
 
@@ -51,6 +54,30 @@ def signals_held() -> Iterator[None]:
         stop_if_asked()
 
 
+def let_first_signal_wait() -> None:
+    """Let the first signal only be remembered from now on: `is_asked_to_stop` tells of it.
+
+    A second one gets through, at once and however soon it comes.
+    """
+    global _waits
+    _waits = not _asked
+
+
+def is_asked_to_stop() -> bool:
+    """Whether a signal has come that waits."""
+    return _asked and _waits
+
+
+@contextmanager
+def no_signal_waits() -> Iterator[None]:
+    """End, when the body does, what `let_first_signal_wait` began in it."""
+    global _waits
+    try:
+        yield
+    finally:
+        _waits = False
+
+
 @contextmanager
 def signals_first() -> Iterator[None]:
     """Raise KeyboardInterrupt in place of an error that came after a signal.
@@ -59,19 +86,23 @@ def signals_first() -> Iterator[None]:
     """
     try:
         yield
+    except StoppedError:
+        raise
     except Exception:
         stop_if_asked()
         raise
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    global _asked, _asked_at
+    global _asked, _asked_at, _waits
     now = time.monotonic()
     first, _asked = not _asked, True
     if first:
         _asked_at = now
-        if _held:
+        if _held or _waits:
             return
+    elif _waits:
+        _waits = False
     elif now - _asked_at <= _CLEAN_UP_SECONDS:
         return  # a second Ctrl-C right after the first would interrupt the clean-up
     # Whoever asks again later has seen that nothing happens: it was swallowed, or a load hangs.

@@ -67,6 +67,15 @@ OutputKind = Annotated[
 ]
 ParquetCodec = Annotated[Compression, option("Parquet codec.", OUTPUT)]
 Overwrite = Annotated[bool, option("Replace an existing output.", OUTPUT, "--overwrite")]
+Resume = Annotated[
+    bool,
+    option(
+        "Go on from what an interrupted run of this command has written; begin where there is "
+        "nothing.",
+        OUTPUT,
+        "--resume",
+    ),
+]
 
 TextColumn = Annotated[
     str | None,

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from fnet_cli.cli.interrupts import install_handlers, signals_first
 from fnet_cli.cli.streams import say, style_of
-from fnet_cli.errors import ExitCode, FnetError
+from fnet_cli.errors import ExitCode, FnetError, StoppedError
 
 # What a device answers when it takes no more; the files of a job have OutputError for it.
 _DEVICE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -40,10 +40,12 @@ def main(arguments: Sequence[str]) -> int:
     with its traceback, and ends the process with 1.
     """
     _calm_typer()
-    stdout = _duplicate_stdout()
+    stdout, stopped = _duplicate_stdout(), ""
     try:
         with signals_first():
             code = _run(arguments)
+    except StoppedError as error:
+        stopped, code = str(error), error.exit_code
     except FnetError as error:
         _render(str(error), error.hint)
         code = error.exit_code
@@ -58,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         code = _stdout_refused(error)
     if code == ExitCode.INTERRUPTED:
-        _line(_interrupted(arguments))
+        _line(stopped or _interrupted(arguments))
     return int(_settle_stdout() or code)
 
 

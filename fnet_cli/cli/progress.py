@@ -28,7 +28,7 @@ def shown_progress(*, quiet: bool) -> Iterator[ProgressCallback]:
 def describe(progress: Progress) -> str:
     """Return one line: rows, rate, tokens per second, and the time left where it is known."""
     seconds = max(progress.seconds, 1e-9)
-    rate = progress.rows / seconds
+    rate = (progress.rows - progress.rows_resumed) / seconds
     text = f"{progress.rows:,}"
     if progress.total_rows:
         text += f" of {progress.total_rows:,} rows ({progress.rows / progress.total_rows:.0%})"

@@ -11,11 +11,12 @@ import pyarrow as pa
 from fnet_cli.constants import CHUNK_COLUMNS, SEGMENT_COLUMN, TEXT_COLUMN
 from fnet_cli.encoding.engine.devices import parse_device
 from fnet_cli.encoding.options import EncodeOptions, OutputFormat, TextOptions
+from fnet_cli.encoding.output.journal import JobDirectory
+from fnet_cli.encoding.output.target import output_format_of, output_path
 from fnet_cli.encoding.readers.base import RowSource, column_type
 from fnet_cli.encoding.readers.opening import STANDARD_STREAM
 from fnet_cli.encoding.rows import is_id_list
 from fnet_cli.encoding.texts import is_text
-from fnet_cli.encoding.writer import output_format_of, output_path
 from fnet_cli.errors import InputDataError, UsageError
 from fnet_cli.presets.resolving import LocalPreset
 
@@ -32,6 +33,12 @@ def check_options(options: EncodeOptions) -> None:
         raise UsageError(f"--limit must not be negative, it is {options.limit}")
     if len(set(options.id_columns)) < 2:
         raise UsageError(f"token and segment column are both {options.token_column}")
+    if options.resume and options.overwrite:
+        raise UsageError("--resume goes on and --overwrite starts again: give one of them")
+    if options.resume and STANDARD_STREAM in (*options.inputs, options.output):
+        raise UsageError(
+            "--resume needs files: what went through - is gone", hint="give the input as a file"
+        )
     parse_device(options.device)
 
 
@@ -42,13 +49,21 @@ def check_output(options: EncodeOptions) -> tuple[OutputFormat, Path | None]:
     """
     kind, path = _output_format(options), None
     if options.output != STANDARD_STREAM:
-        path = output_path(options.output, overwrite=options.overwrite)
+        path = output_path(options.output, overwrite=_may_replace(options))
     for name in options.inputs:
         if path is not None and name != STANDARD_STREAM and Path(os.path.realpath(name)) == path:
             raise UsageError(
                 f"{options.output} is an input and the output", hint="write to another file"
             )
     return kind, path
+
+
+def _may_replace(options: EncodeOptions) -> bool:
+    """Whether the output may be there: also a job that is gone on with may have been told so."""
+    if not options.resume:
+        return options.overwrite
+    saved = JobDirectory(Path(os.path.realpath(options.output))).saved()
+    return saved is not None and saved.replaces
 
 
 def _output_format(options: EncodeOptions) -> OutputFormat:

@@ -8,16 +8,21 @@ import pyarrow as pa
 from fnet_cli.constants import EMBEDDING_COLUMN
 from fnet_cli.encoding.batching import Batch
 from fnet_cli.encoding.options import OutputDtype, Pooling
+from fnet_cli.encoding.output.journal import Counts
 from fnet_cli.encoding.plan import JobPlan
 from fnet_cli.encoding.preparing import PreparedWindow
 from fnet_cli.errors import IntegrityError
 
 
 class WindowVectors:
-    """The vectors of a window while they come, batch by batch, in any order of rows."""
+    """The vectors of a window while they come, batch by batch, in any order of rows.
 
-    def __init__(self, plan: JobPlan, prepared: PreparedWindow) -> None:
+    `counts` are the job's up to the end of the window.
+    """
+
+    def __init__(self, plan: JobPlan, prepared: PreparedWindow, counts: Counts) -> None:
         self.prepared = prepared
+        self.counts = counts
         self._plan = plan
         self._rows_left = prepared.rows
         dim = plan.preset.config.hidden_dim

@@ -25,13 +25,18 @@ from fnet_cli.encoding.engine.base import Engine, EngineRequest
 from fnet_cli.encoding.engine.loading import load_engine
 from fnet_cli.encoding.engine.tuning import tuned_batch_tokens
 from fnet_cli.encoding.finishing import WindowVectors
+from fnet_cli.encoding.identity import job_identity
 from fnet_cli.encoding.options import EncodeOptions
+from fnet_cli.encoding.output.journal import Checkpoint, Counts
+from fnet_cli.encoding.output.opening import JobOutput, KeptCallback, open_output
+from fnet_cli.encoding.output.target import check_counts
 from fnet_cli.encoding.plan import JobPlan, make_plan
 from fnet_cli.encoding.preparing import PreparedWindow, prepared_windows, window_batches
+from fnet_cli.encoding.readers.opening import STANDARD_STREAM
 from fnet_cli.encoding.report import EncodeReport, Progress, ProgressCallback
 from fnet_cli.encoding.stages import Ahead, Workers
 from fnet_cli.encoding.texts import documents_read, rejected_rows
-from fnet_cli.encoding.writer import Sink, check_counts, open_sink
+from fnet_cli.errors import StoppedError
 from fnet_cli.presets.pulling.events import EventCallback, ignore
 
 EngineLoader = Callable[[EngineRequest], Engine]
@@ -42,7 +47,8 @@ class JobContext:
     """The world around a job: streams, environment, clock, how a model is loaded, who listens.
 
     A stream that is None is the process's own, looked at only where the job names it as `-`: in
-    a notebook or a daemon there may be none.
+    a notebook or a daemon there may be none. Where `is_stopping` says so, the job stops after the
+    rows that are under way; `on_kept` is told of rows that it can go on from, also after an error.
     """
 
     settings: Settings = field(default_factory=lambda: Settings.from_env(os.environ))
@@ -52,21 +58,27 @@ class JobContext:
     engine_loader: EngineLoader = load_engine
     on_progress: ProgressCallback = lambda _progress: None
     on_pull: EventCallback = ignore
+    on_kept: KeptCallback = lambda _kept: None
+    is_stopping: Callable[[], bool] = lambda: False
 
 
 def encode_files(options: EncodeOptions, context: JobContext | None = None) -> EncodeReport:
     """Encode the rows of `options.inputs` and write them to `options.output`.
 
-    The output appears under its name only when it is complete; on any error nothing does.
+    The output appears under its name only when it is complete. On any error nothing does, and what
+    has been written stays in `<output>.fnet`, from where the same job with `resume` goes on.
     Raises the errors of `fnet_cli.errors`; the message names file, row or line, and column.
     """
     context = context or JobContext()
     started = context.clock()
     plan = make_plan(options, context.settings, context.stdin, context.on_pull)
-    job = _Job(plan, context, started)
-    with open_sink(plan.target, context.stdout) as sink:
-        job.run(sink)
-        rows_out = sink.close()
+    identity = None if STANDARD_STREAM in options.inputs else job_identity(plan)
+    with open_output(
+        plan.target, identity, options.restart, context.stdout, context.on_kept
+    ) as output:
+        job = _Job(plan, context, started, output.begun)
+        job.run(output)
+        rows_out = output.close()
         check_counts(job.rows_in, rows_out, job.rows_rejected)
     return job.report(rows_out)
 
@@ -99,24 +111,31 @@ def estimate(plan: JobPlan, context: JobContext) -> Estimate | None:
 class _Job:
     """A running job: its engine once loaded, and its counts."""
 
-    def __init__(self, plan: JobPlan, context: JobContext, started: float) -> None:
+    def __init__(
+        self,
+        plan: JobPlan,
+        context: JobContext,
+        started: float,
+        begun: Checkpoint | None = None,
+    ) -> None:
         self.plan = plan
         self.started = started
         self._context = context
         self._engine: Engine | None = None
         self._size = BatchSize(1)
         self._first_batch = started
-        self._rows_read = 0
-        self._rows_done = 0
-        self._tokens = 0
-        self._rows_truncated = 0
-        self._tokens_lost = 0
+        self._begun = begun
+        self._resumed = begun.counts if begun else Counts()
+        self._counts = self._resumed
+        self._rows_done = self._resumed.rows
+        self._stopped = False
+        self._tokens_done = 0
 
     @property
     def rows_in(self) -> int:
         """The rows that came in: as the inputs state, else as were read, chunks for documents."""
         if self.plan.rows is None:
-            return self._rows_read + self.rows_rejected
+            return self._counts.rows + self.rows_rejected
         return self.plan.rows
 
     @property
@@ -124,31 +143,36 @@ class _Job:
         """The rows that were left out for their text."""
         return rejected_rows(self.plan.sources)
 
-    def run(self, sink: Sink) -> None:
-        """Encode every window and write it."""
+    def run(self, output: JobOutput) -> None:
+        """Encode every window and write it; StoppedError where it was to stop before the last."""
         with (
-            Ahead(prepared_windows(self.plan), WINDOWS_AHEAD) as prepared,
+            Ahead(prepared_windows(self.plan, self._resumed.rows), WINDOWS_AHEAD) as prepared,
             Workers[None](1) as writing,
-            closing(self._encoded(prepared)) as encoded,
+            closing(self._encoded(prepared, output)) as encoded,
         ):
             for window in encoded:
                 # A pipe may not be read for long, and its reader may go: both are this thread's
                 # to notice, which a signal interrupts.
                 if self.plan.target.path is None:
-                    _write(sink, window)
+                    _write(output, window)
                     continue
                 if len(writing) == WINDOWS_AHEAD:
                     writing.result()
-                writing.submit(partial(_write, sink, window))
+                writing.submit(partial(_write, output, window))
             while len(writing):
                 writing.result()
+        if self._stopped:
+            raise StoppedError("interrupted")
 
-    def _encoded(self, prepared: Ahead[PreparedWindow]) -> Generator[WindowVectors, None, None]:
+    def _encoded(
+        self, prepared: Ahead[PreparedWindow], output: JobOutput
+    ) -> Generator[WindowVectors, None, None]:
         """Yield the windows in order, each when all its rows are embedded."""
         first = next(prepared, None)
         if first is None:
             return
         engine, size = self._load()
+        output.ran_on(engine.device, None if size.rows else size.tokens)
         under_way: deque[tuple[WindowVectors, Batch]] = deque()
         with Workers[np.ndarray](engine.workers) as embedding:
 
@@ -163,7 +187,7 @@ class _Job:
             current: PreparedWindow | None = first
             while current is not None:
                 self._count(current)
-                window = WindowVectors(self.plan, current)
+                window = WindowVectors(self.plan, current, self._counts)
                 for batch in window_batches(self.plan, current, size):
                     under_way.append((window, batch))
                     embedding.submit(partial(engine.embed, batch))
@@ -172,6 +196,9 @@ class _Job:
                 if not prepared.is_ready:  # rows on a pipe do not wait for the next ones
                     yield from settle(0)
                 current = next(prepared, None)
+                self._stopped = current is not None and self._context.is_stopping()
+                if self._stopped:
+                    break
             yield from settle(0)
 
     def sample(self, prepared: PreparedWindow) -> list[Batch]:
@@ -208,20 +235,31 @@ class _Job:
     def _batch_size(self, engine: Engine) -> BatchSize:
         kind = engine.device.partition(":")[0]
         long = (self.plan.operations or 0) >= TUNING_PAYS_OPERATIONS[kind]
+        begun = self._begun
+        if self.plan.options.batch_size is None and begun and begun.device == engine.device:
+            return BatchSize(begun.batch_tokens or engine.batch_tokens)
         if self.plan.options.batch_size is None and long:
             return BatchSize(tuned_batch_tokens(engine, self.plan.typical_width))
         return BatchSize(engine.batch_tokens, self.plan.options.batch_size)
 
     def _advance(self, batch: Batch) -> None:
         self._rows_done += len(batch.rows)
-        self._tokens += int(batch.lengths.sum())
+        self._tokens_done += int(batch.lengths.sum())
         seconds = self._context.clock() - self._first_batch
-        self._context.on_progress(Progress(self._rows_done, self._tokens, seconds, self.plan.rows))
+        self._context.on_progress(
+            Progress(
+                self._rows_done, self._tokens_done, seconds, self.plan.rows, self._resumed.rows
+            )
+        )
 
     def _count(self, prepared: PreparedWindow) -> None:
-        self._rows_read += prepared.rows
-        self._rows_truncated += int((prepared.lost > 0).sum())
-        self._tokens_lost += int(prepared.lost.sum())
+        counts = self._counts
+        self._counts = Counts(
+            rows=counts.rows + prepared.rows,
+            tokens=counts.tokens + int(prepared.lengths.sum()),
+            rows_truncated=counts.rows_truncated + int((prepared.lost > 0).sum()),
+            tokens_lost=counts.tokens_lost + int(prepared.lost.sum()),
+        )
 
     def _ran_as(self) -> dict[str, Any]:
         """Return how the engine worked: settings that change the speed, not the result."""
@@ -240,9 +278,11 @@ class _Job:
             rows_out=rows_out,
             rows_rejected=self.rows_rejected,
             documents=documents_read(plan.sources),
-            rows_truncated=self._rows_truncated,
-            tokens=self._tokens,
-            tokens_lost=self._tokens_lost,
+            rows_truncated=self._counts.rows_truncated,
+            tokens=self._counts.tokens,
+            tokens_lost=self._counts.tokens_lost,
+            rows_resumed=self._resumed.rows,
+            tokens_resumed=self._resumed.tokens,
             seconds=seconds,
             startup_seconds=self._first_batch - self.started if engine else seconds,
             output=plan.options.output,
@@ -261,5 +301,5 @@ class _Job:
         )
 
 
-def _write(sink: Sink, window: WindowVectors) -> None:
-    sink.write(window.finish())
+def _write(output: JobOutput, window: WindowVectors) -> None:
+    output.write(window.finish(), window.counts)

@@ -24,6 +24,7 @@ __all__ = [
     "Padding",
     "PairTruncate",
     "Pooling",
+    "Restart",
     "SettingOrigin",
     "SettingsInForce",
     "TextOptions",
@@ -69,6 +70,14 @@ class OutputDtype(StrEnum):
 
     FLOAT32 = "float32"
     FLOAT16 = "float16"
+
+
+class Restart(StrEnum):
+    """What becomes of an unfinished job with the same output."""
+
+    NEVER = "never"  # it is in the way
+    RESUME = "resume"
+    OVERWRITE = "overwrite"
 
 
 class ComputeDtype(StrEnum):
@@ -163,7 +172,8 @@ class EncodeOptions:
     `<pad>` (`pad_id`), all rows (`limit`), `segment_ids` if there is one (`segment_column`), every
     column but the token and segment columns (`columns`), and what suits model and device
     (`batch_size`).
-    An empty `preset` is the default preset.
+    An empty `preset` is the default preset. With `resume`, an unfinished job with this output is
+    gone on with, and a job that there is none of begins.
     """
 
     inputs: tuple[str, ...]
@@ -188,6 +198,14 @@ class EncodeOptions:
     device: str = "auto"
     limit: int | None = None
     overwrite: bool = False
+    resume: bool = False
+
+    @property
+    def restart(self) -> Restart:
+        """What becomes of an unfinished job; `check_options` refuses both flags together."""
+        if self.resume:
+            return Restart.RESUME
+        return Restart.OVERWRITE if self.overwrite else Restart.NEVER
 
     @property
     def id_columns(self) -> tuple[str, str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -18,6 +20,8 @@ from fnet_cli.constants import (
     OUTPUT_METADATA_KEY,
     TYPICAL_TOKENS,
     WINDOW_BYTES,
+    WINDOW_OPERATIONS,
+    WINDOW_TOKENS,
     __version__,
 )
 from fnet_cli.encoding.batching import BatchShape, padded_lengths
@@ -38,9 +42,10 @@ from fnet_cli.encoding.options import (
     TextOptions,
     settings_in_force,
 )
+from fnet_cli.encoding.output.journal import JobDirectory
+from fnet_cli.encoding.output.target import OutputTarget, check_space
 from fnet_cli.encoding.readers.base import RowSource
 from fnet_cli.encoding.rows_in import open_rows
-from fnet_cli.encoding.writer import OutputTarget, check_space
 from fnet_cli.errors import PresetError, UsageError
 from fnet_cli.presets.fingerprint import weights_sha256
 from fnet_cli.presets.pulling.events import EventCallback
@@ -85,6 +90,11 @@ class JobPlan:
     def window_rows(self) -> int:
         """How many rows are grouped, encoded and written together."""
         return self.target.row_group_rows
+
+    @property
+    def window_tokens(self) -> int:
+        """How many tokens such rows may have, padding left out but for that to the maximum."""
+        return max(1, min(int(WINDOW_OPERATIONS / self._operations(1)), WINDOW_TOKENS))
 
     @property
     def is_worth_compiling(self) -> bool:
@@ -188,7 +198,7 @@ def make_plan(
     )
     plan = _limited(plan)
     if path is not None and plan.expected_bytes:
-        check_space(path, plan.expected_bytes)
+        check_space(path, plan.expected_bytes - _bytes_there(path, options))
     return plan
 
 
@@ -241,6 +251,13 @@ def _embedding_type(
     if in_force.pooling is Pooling.TOKENS:
         return pa.list_(pa.field("element", vector, nullable=False))
     return vector
+
+
+def _bytes_there(path: Path, options: EncodeOptions) -> int:
+    """Return how much of the output an unfinished job has written, which is gone on with."""
+    with suppress(OSError):
+        return JobDirectory(path).data.stat().st_size if options.resume else 0
+    return 0
 
 
 def _limited(plan: JobPlan) -> JobPlan:

@@ -44,8 +44,8 @@ class PreparedWindow:
         return len(self.lengths)
 
 
-def prepared_windows(plan: JobPlan) -> Iterator[PreparedWindow]:
-    """Yield the job's windows in order, every id checked.
+def prepared_windows(plan: JobPlan, done: int = 0) -> Iterator[PreparedWindow]:
+    """Yield the job's windows after the first `done` rows in order, every id checked.
 
     Raises InputDataError naming the first row that cannot be used, and UsageError where a pad id
     lacks.
@@ -55,7 +55,7 @@ def prepared_windows(plan: JobPlan) -> Iterator[PreparedWindow]:
         IdColumn(plan.options.token_column, config.vocabulary_size, "the vocabulary"),
         IdColumn(plan.segment_column, config.num_segments, "the number of segments"),
     )
-    for window in windows(plan):
+    for window in windows(plan, done):
         yield _prepare(plan, window, *columns)
 
 

@@ -9,12 +9,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is. `seconds` counts from the first batch; `total_rows` may be unknown."""
+    """How far a job is.
+
+    `seconds` counts from the first batch, as `tokens` does; `total_rows` may be unknown. Of `rows`,
+    the first `rows_resumed` were there when the job went on.
+    """
 
     rows: int
     tokens: int
     seconds: float
     total_rows: int | None
+    rows_resumed: int = 0
 
 
 ProgressCallback = Callable[[Progress], None]
@@ -74,9 +79,13 @@ class EncodeReport(JobReport):
     """The closing record of a job with a model.
 
     `startup_seconds` is the part of `seconds` before the first batch ran; rates leave it out.
+    `rows_resumed` and `tokens_resumed` count what an earlier run of the same job had written: they
+    are in `rows_out` and `tokens`, and not in the rates.
     """
 
     startup_seconds: float
+    rows_resumed: int
+    tokens_resumed: int
     weights_sha256: str
     backend: str
     device: str
@@ -85,6 +94,16 @@ class EncodeReport(JobReport):
     def working_seconds(self) -> float:
         """Seconds after start-up."""
         return max(self.seconds - self.startup_seconds, 1e-9)
+
+    @property
+    def rows_per_second(self) -> float:
+        """Rows written per second."""
+        return (self.rows_out - self.rows_resumed) / self.working_seconds
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Real tokens per second."""
+        return (self.tokens - self.tokens_resumed) / self.working_seconds
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as `--json` prints it."""

@@ -91,16 +91,19 @@ class TokenizedSource:
         """Return the place of the first value, in the inner source, that `accept` refuses."""
         return self.inner.first_other(column, accept)
 
-    def batches(self, columns: Sequence[str], max_rows: int) -> Iterator[RowBatch]:
-        """Yield the rows in order; InputDataError for a text that is null or not UTF-8."""
-        self.documents = self.rejected = 0
+    def batches(self, columns: Sequence[str], max_rows: int, start: int = 0) -> Iterator[RowBatch]:
+        """Yield the rows in order; InputDataError for a text that is null or not UTF-8.
+
+        The `start`-th is one of `inner`'s: 0 where a text may become several rows or none.
+        """
+        self.documents, self.rejected = start, 0
         left = sys.maxsize if self._how.limit is None else self._how.limit - self.end
         if left <= 0:
             return
         made = {field.name for field in self._how.fields}
         kept = [name for name in columns if name not in made]
         wanted = list(dict.fromkeys([*kept, *self._how.text.columns]))
-        for rows in self.inner.batches(wanted, max_rows):
+        for rows in self.inner.batches(wanted, max_rows, start):
             taken = rows.slice(0, min(left, len(rows.numbers)))
             left -= len(taken.numbers)
             for tokenized in self.tokenized(taken, kept, max_rows):

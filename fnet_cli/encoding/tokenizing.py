@@ -24,13 +24,14 @@ from fnet_cli.encoding.checking import (
 )
 from fnet_cli.encoding.job import JobContext
 from fnet_cli.encoding.options import EncodeOptions, TextOptions, Truncate, settings_in_force
+from fnet_cli.encoding.output.sinks import open_sink
+from fnet_cli.encoding.output.target import OutputTarget, check_counts
 from fnet_cli.encoding.readers.base import RowBatch
 from fnet_cli.encoding.report import JobReport, Progress
 from fnet_cli.encoding.rows import check_not_longer
 from fnet_cli.encoding.rows_in import RowsIn, open_rows
 from fnet_cli.encoding.stages import Ahead
 from fnet_cli.encoding.texts import TokenizedSource, documents_read, rejected_rows
-from fnet_cli.encoding.writer import OutputTarget, check_counts, open_sink
 from fnet_cli.errors import InputDataError
 from fnet_cli.presets.resolving import LocalPreset, resolve_preset
 

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from running import FNET, SCRIPT, clean_env, run_fnet, run_shell
+from running import SCRIPT, clean_env, run_fnet, run_shell
 
 from fnet_cli.constants import __version__
 
@@ -118,58 +113,6 @@ def test_a_full_disk_under_standard_output_is_one_line_and_7(command):
 
 
 # --- Signals ----------------------------------------------------------------------------------
-
-
-@contextmanager
-def long_job(program: list[str], directory: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start a job of many seconds, which writes a row group every fraction of one."""
-    pq.write_table(pa.table({"token_ids": [[4] * 100] * 10_000}), directory / "tokens.parquet")
-    options = ["--pooling", "tokens", "--padding", "none", "--compression", "none"]
-    process = subprocess.Popen(
-        [*program, "encode", "tokens.parquet", "-o", "out.parquet", *options],
-        cwd=directory,
-        env=clean_env(),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def wait_for_temporary_file(process: subprocess.Popen[str], directory: Path, size: int) -> None:
-    """Wait until the output's temporary file has `size` bytes; its first four are PAR1."""
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and process.poll() is None:
-        found = list(directory.glob(".out.parquet.*.tmp"))
-        if found and found[0].stat().st_size >= size:
-            return
-        time.sleep(0.05)
-    pytest.fail(f"no temporary file of {size} bytes; the job's exit code is {process.returncode}")
-
-
-@pytest.mark.parametrize(
-    ("program", "number", "size"),
-    [
-        pytest.param(FNET, signal.SIGINT, 4, id="int-starting"),
-        pytest.param(SCRIPT, signal.SIGTERM, 4, id="script-term-starting"),
-        pytest.param(FNET, signal.SIGHUP, 4, id="hup-starting"),
-        pytest.param(SCRIPT, signal.SIGINT, 1_000_000, id="script-int-working"),
-        pytest.param(FNET, signal.SIGTERM, 1_000_000, id="term-working"),
-    ],
-)
-def test_a_signal_ends_a_job_with_130_and_leaves_nothing(tmp_path, program, number, size):
-    with long_job(program, tmp_path) as process:
-        wait_for_temporary_file(process, tmp_path, size)
-        os.kill(process.pid, number)
-        _, shown = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Traceback" not in shown
-    assert all(line.startswith("fnet: ") for line in shown.splitlines())
-    assert shown.splitlines()[-1] == "fnet: interrupted; no file was written"
-    assert [path.name for path in tmp_path.iterdir()] == ["tokens.parquet"]
 
 
 def test_a_program_started_without_streams_does_its_work(tmp_path):

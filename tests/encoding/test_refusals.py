@@ -123,7 +123,7 @@ def test_the_output_cannot_be_an_input(preset, tokens):
 
 
 def test_a_disk_without_room_is_noticed_before_the_work(preset, tokens, tmp_path, monkeypatch):
-    monkeypatch.setattr("fnet_cli.encoding.writer.free_bytes", lambda path: 1000)
+    monkeypatch.setattr("fnet_cli.encoding.output.target.free_bytes", lambda path: 1000)
     with pytest.raises(OutputError, match=r"1\.0 kB free, the embeddings take 9\.0 kB"):
         run(preset, tokens, tmp_path / "out.parquet")
 

@@ -85,8 +85,8 @@ class RowSource(Protocol):
         Empty where all rows of the format share one type.
         """
 
-    def batches(self, columns: Sequence[str], max_rows: int) -> Iterator[RowBatch]:
-        """Yield all rows in order, `columns` only, at most `max_rows` at a time."""
+    def batches(self, columns: Sequence[str], max_rows: int, start: int = 0) -> Iterator[RowBatch]:
+        """Yield the rows from the `start`-th on, `columns` only, at most `max_rows` at a time."""
 
 
 class UniformColumns:
@@ -99,6 +99,15 @@ class UniformColumns:
     def first_other(self, column: str, accept: TypeCheck) -> str:  # noqa: ARG002 - the interface's
         """Return nothing: all values of a column have one type."""
         return ""
+
+
+def from_row(batches: Iterator[RowBatch], start: int) -> Iterator[RowBatch]:
+    """Yield what follows the first `start` rows."""
+    for batch in batches:
+        rows = len(batch.numbers)
+        if start < rows:
+            yield batch.slice(start, rows - start) if start else batch
+        start = max(0, start - rows)
 
 
 def column_type(source: RowSource, name: str) -> pa.DataType:

@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from fnet_cli.constants import MAX_RECORD_BYTES, MAX_RECORDS_PARSED
-from fnet_cli.encoding.readers.base import RowBatch, UniformColumns
+from fnet_cli.encoding.readers.base import RowBatch, UniformColumns, from_row
 from fnet_cli.encoding.readers.lines import STDIN_NAME, LineBlock, file_blocks, stream_blocks
 from fnet_cli.errors import InputDataError
 
@@ -48,12 +48,14 @@ class DelimitedFile(UniformColumns):
         self.schema = records.schema
         self.rows: int | None = sum(len(chunk.rows) for chunk in records.chunks())
 
-    def batches(self, columns: Sequence[str], max_rows: int) -> Iterator[RowBatch]:
+    def batches(self, columns: Sequence[str], max_rows: int, start: int = 0) -> Iterator[RowBatch]:
         """Yield the records in file order."""
+        if start == self.rows:
+            return iter(())
         records = _Records(file_blocks(self.name), self.name, self._delimiter)
         if records.schema != self.schema:
             raise InputDataError(f"{self.name}: its header changed while it was read")
-        return records.batches(columns, max_rows)
+        return from_row(records.batches(columns, max_rows), start)
 
 
 class DelimitedStream(UniformColumns):
@@ -68,9 +70,9 @@ class DelimitedStream(UniformColumns):
         self.schema = self._records.schema
         self.rows: int | None = None
 
-    def batches(self, columns: Sequence[str], max_rows: int) -> Iterator[RowBatch]:
+    def batches(self, columns: Sequence[str], max_rows: int, start: int = 0) -> Iterator[RowBatch]:
         """Yield the records as they arrive."""
-        return self._records.batches(columns, max_rows)
+        return from_row(self._records.batches(columns, max_rows), start)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from fnet_cli.encoding.readers.base import RowBatch, TypeCheck
+from fnet_cli.encoding.readers.base import RowBatch, TypeCheck, from_row
 from fnet_cli.encoding.readers.lines import (
     STDIN_NAME,
     LineBlock,
@@ -61,11 +61,16 @@ class JsonlFile:
         """Return the place of the first value of a type that `accept` refuses."""
         return _first_other(self._blocks(), column, accept)
 
-    def batches(self, columns: Sequence[str], max_rows: int) -> Iterator[RowBatch]:
+    def batches(self, columns: Sequence[str], max_rows: int, start: int = 0) -> Iterator[RowBatch]:
         """Yield the rows in file order."""
+        if start == self.rows:
+            return
         schema = pa.schema([self.schema.field(name) for name in columns])
         for block in self._blocks():
-            yield from _to_arrow(block, schema, self.name).pieces(max_rows)
+            skipped = min(start, len(block.rows))
+            start -= skipped
+            rest = _Block(block.rows[skipped:], block.lines[skipped:])
+            yield from _to_arrow(rest, schema, self.name).pieces(max_rows)
 
     def _blocks(self) -> Iterator[_Block]:
         return _parse(file_blocks(self.name))
@@ -93,8 +98,11 @@ class JsonlStream:
         """Return the place of the first value, in the first block, that `accept` refuses."""
         return _first_other(iter([self._first] if self._first else []), column, accept)
 
-    def batches(self, columns: Sequence[str], max_rows: int) -> Iterator[RowBatch]:
+    def batches(self, columns: Sequence[str], max_rows: int, start: int = 0) -> Iterator[RowBatch]:
         """Yield the rows as they arrive."""
+        return from_row(self._batches(columns, max_rows), start)
+
+    def _batches(self, columns: Sequence[str], max_rows: int) -> Iterator[RowBatch]:
         schema = pa.schema([self.schema.field(name) for name in columns])
         block = self._first
         while block is not None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fnet_cli.constants import MAX_READ_BYTES
-from fnet_cli.encoding.readers.base import RowBatch, TypeCheck
+from fnet_cli.encoding.readers.base import RowBatch, TypeCheck, from_row
 from fnet_cli.errors import InputDataError
 
 # Pages are read in pieces of this size instead of whole column chunks, so that a file of one
@@ -52,22 +52,42 @@ class ParquetSource:
         """Return nothing: a Parquet column has one type."""
         return ""
 
-    def batches(self, columns: Sequence[str], max_rows: int) -> Iterator[RowBatch]:
+    def batches(self, columns: Sequence[str], max_rows: int, start: int = 0) -> Iterator[RowBatch]:
         """Yield the rows in file order; InputDataError on a damaged page, after the good rows.
 
-        Rows that are large by the footer's account come fewer at a time.
+        Rows that are large by the footer's account come fewer at a time. Row groups before the
+        `start`-th row are not read.
         """
-        row = 0
-        size = min(max_rows, max(1, MAX_READ_BYTES // self._row_bytes()))
+        groups, row = self._groups_from(start)
         try:
-            for batch in self._file.iter_batches(batch_size=size, columns=list(columns)):
-                numbers = np.arange(row, row + batch.num_rows)
-                yield RowBatch(batch.select(list(columns)), self.name, "row", numbers)
-                row += batch.num_rows
+            for batch in from_row(self._read(groups, row, columns, max_rows), start - row):
+                yield batch
+                row = int(batch.numbers[-1]) + 1
         except (pa.ArrowException, OSError) as error:
             raise self._damaged(error, f" after row {row - 1}" if row else "") from error
         if row != self.rows:
             raise InputDataError(f"{self.name}: its footer states {self.rows} rows, it has {row}")
+
+    def _read(
+        self, groups: list[int], row: int, columns: Sequence[str], max_rows: int
+    ) -> Iterator[RowBatch]:
+        names = list(columns)
+        size = min(max_rows, max(1, MAX_READ_BYTES // self._row_bytes()))
+        for batch in self._file.iter_batches(batch_size=size, row_groups=groups, columns=names):
+            numbers = np.arange(row, row + batch.num_rows)
+            yield RowBatch(batch.select(names), self.name, "row", numbers)
+            row += batch.num_rows
+
+    def _groups_from(self, start: int) -> tuple[list[int], int]:
+        """Return the row groups that hold the `start`-th row and those after, and the first row."""
+        metadata = self._file.metadata
+        first = row = 0
+        while first < metadata.num_row_groups:
+            rows = metadata.row_group(first).num_rows
+            if row + rows > start:
+                break
+            first, row = first + 1, row + rows
+        return list(range(first, metadata.num_row_groups)), row
 
     def _row_bytes(self) -> int:
         """Return the mean size of a row in memory, all columns together."""

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fnet_cli.constants import TEXT_COLUMN
-from fnet_cli.encoding.readers.base import RowBatch, UniformColumns
+from fnet_cli.encoding.readers.base import RowBatch, UniformColumns, from_row
 from fnet_cli.encoding.readers.lines import STDIN_NAME, LineBlock, file_blocks, stream_blocks
 
 _SCHEMA = pa.schema([(TEXT_COLUMN, pa.string())])
@@ -34,9 +34,10 @@ class TextFile(UniformColumns):
             block.text()
             self.rows += block.count
 
-    def batches(self, columns: Sequence[str], max_rows: int) -> Iterator[RowBatch]:
+    def batches(self, columns: Sequence[str], max_rows: int, start: int = 0) -> Iterator[RowBatch]:
         """Yield the lines in file order."""
-        return _batches(file_blocks(self.name), columns, max_rows)
+        blocks = file_blocks(self.name) if start != self.rows else iter(())
+        return from_row(_batches(blocks, columns, max_rows), start)
 
 
 class TextStream(UniformColumns):
@@ -48,9 +49,9 @@ class TextStream(UniformColumns):
         self.rows: int | None = None
         self._blocks = stream_blocks(stream, name)
 
-    def batches(self, columns: Sequence[str], max_rows: int) -> Iterator[RowBatch]:
+    def batches(self, columns: Sequence[str], max_rows: int, start: int = 0) -> Iterator[RowBatch]:
         """Yield the lines as they arrive; InputDataError on one that is not UTF-8."""
-        return _batches(self._blocks, columns, max_rows)
+        return from_row(_batches(self._blocks, columns, max_rows), start)
 
 
 def _batches(

@@ -1,0 +1,255 @@
+"""The output of an encode job: opened, gone on with, kept for later, or published."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Protocol
+
+import pyarrow as pa
+
+from fnet_cli.encoding.options import Restart
+from fnet_cli.encoding.output.journal import Checkpoint, Counts, JobDirectory, Saved
+from fnet_cli.encoding.output.sinks import FileSink, Sink, file_sink, open_sink
+from fnet_cli.encoding.output.target import OutputTarget, output_errors
+from fnet_cli.encoding.output.thrift_compact import ThriftError
+from fnet_cli.errors import OutputError
+from fnet_cli.files import publish
+
+# A checkpoint waits for the disk. It may take this share of the time, and comes no more often.
+_CHECKPOINT_SHARE = 0.05
+_CHECKPOINT_SECONDS = 0.5
+# A slow model does not fill a row group in this time, and gets a smaller one: no crash costs more.
+_SETTLE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Rows of a job that did not end, and the directory that they are in."""
+
+    rows: int
+    directory: str
+
+
+KeptCallback = Callable[[Kept], None]
+
+
+class JobOutput(Protocol):
+    """An open output. `begun` is how far the job was when it was left, None where it starts."""
+
+    begun: Checkpoint | None
+
+    def write(self, batch: pa.RecordBatch, counts: Counts) -> None:
+        """Append rows; `counts` are those up to the last of them."""
+
+    def ran_on(self, device: str, batch_tokens: int | None) -> None:
+        """Say what the rows are made on, before the first of them."""
+
+    def close(self) -> int:
+        """Finish the output and return how many rows it holds."""
+
+
+@contextmanager
+def open_output(
+    target: OutputTarget,
+    job: Mapping[str, Any] | None,
+    restart: Restart,
+    stdout: BinaryIO | None,
+    on_kept: KeptCallback,
+) -> Iterator[JobOutput]:
+    """Open the output of a job that `job` describes, None where its input cannot be read again.
+
+    On a clean exit a file takes its final name. Otherwise what has been written is kept, and can
+    be gone on with by the same job. Raises OutputError, also where another process is at it, where
+    an unfinished job is there and `restart` does not say what to do with it, and where that is
+    another job. BrokenPipeError passes, for it says that the reader is gone.
+    """
+    if target.path is None or job is None:
+        with open_sink(target, stdout) as sink:
+            yield _PlainOutput(sink)
+        return
+    directory = JobDirectory(target.path)
+    with output_errors(target.path), _alone(directory):
+        begun = _begin(directory, job, restart)
+        with directory.data.open("r+b") as file:
+            output = _FileOutput(directory, file, target, begun)
+            try:
+                yield output
+                publish(directory.data, target.path)
+            except BaseException:
+                if kept := output.keep():
+                    on_kept(Kept(kept.counts.rows, str(directory.path)))
+                else:
+                    directory.clear()
+                raise
+        directory.clear()
+
+
+@contextmanager
+def _alone(directory: JobDirectory) -> Iterator[None]:
+    """Hold the job's directory: made where it is not there, gone afterwards where it is empty."""
+    from filelock import SoftFileLock, Timeout
+
+    directory.path.mkdir(exist_ok=True)
+    # That of a dead process on this machine is taken over; nobody can tell of another machine's.
+    lock = SoftFileLock(directory.path / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise OutputError(
+            f"{directory.output} is being written by process {lock.pid or '?'}",
+            hint=f"wait for it; if it runs nowhere, remove {directory.path / 'lock'}",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+        with suppress(OSError):
+            directory.path.rmdir()
+
+
+def _begin(directory: JobDirectory, job: Mapping[str, Any], restart: Restart) -> Checkpoint | None:
+    """Make the directory ready, and return what is gone on with."""
+    saved = directory.saved()
+    point = saved.checkpoint if saved else None
+    replaces = restart is Restart.OVERWRITE
+    if saved is not None and point is not None and not replaces:
+        if restart is Restart.NEVER:
+            raise OutputError(
+                f"{directory.path} has {point.counts.rows:,} rows of a job that did not end",
+                hint="--resume goes on with it, --overwrite starts again",
+            )
+        _refuse_another(directory, saved, job)
+        directory.go_on(point)
+        return point
+    directory.begin(job, replaces=replaces or (saved is not None and saved.replaces))
+    return None
+
+
+def _refuse_another(directory: JobDirectory, saved: Saved, job: Mapping[str, Any]) -> None:
+    """Raise OutputError naming what is not as it was when the job began."""
+    for name, value in job.items():
+        before = saved.job.get(name)
+        if before == value:
+            continue
+        if name == "inputs":
+            what = _changed_input(before, value)
+        else:
+            what = f"{name.replace('_', ' ')} was {before}, and is {value}"
+        raise OutputError(
+            f"{directory.path} has another job: {what}",
+            hint="give the options that it was begun with, or --overwrite to start again",
+        )
+
+
+def _changed_input(before: Any, now: list[dict[str, Any]]) -> str:
+    known = {entry["name"]: entry for entry in before or ()}
+    for entry in now:
+        if known.get(entry["name"]) != entry:
+            verb = "has changed" if entry["name"] in known else "was not among the inputs"
+            return f"{entry['name']} {verb}"
+    return "the inputs were others"
+
+
+class _PlainOutput:
+    """An output that is whole or not at all, or a stream."""
+
+    def __init__(self, sink: Sink) -> None:
+        self.begun: Checkpoint | None = None
+        self._sink = sink
+
+    def write(self, batch: pa.RecordBatch, counts: Counts) -> None:  # noqa: ARG002 - the interface's
+        """Append rows."""
+        self._sink.write(batch)
+
+    def ran_on(self, device: str, batch_tokens: int | None) -> None:
+        """Nothing is gone on with."""
+
+    def close(self) -> int:
+        """Finish, and return the rows written."""
+        return self._sink.close()
+
+
+class _FileOutput:
+    """A file that grows in its job's directory, with a checkpoint from time to time."""
+
+    def __init__(
+        self,
+        directory: JobDirectory,
+        file: BinaryIO,
+        target: OutputTarget,
+        begun: Checkpoint | None,
+    ) -> None:
+        self.begun = begun
+        # What is in the journal, and what could be, with the ends that the journal has.
+        self.saved = begun
+        self._settled = begun
+        self._directory, self._file = directory, file
+        self._device, self._batch_tokens = "", begun.batch_tokens if begun else None
+        self._sink = self._open(target)
+        self._ends_saved = len(self._sink.ends)
+        self._written: Counts | None = None
+        self._settled_at = time.monotonic()
+        self._next = self._settled_at + _CHECKPOINT_SECONDS
+
+    def _open(self, target: OutputTarget) -> FileSink:
+        ends = self.begun.ends if self.begun else []
+        rows = self.begun.counts.rows if self.begun else 0
+        try:
+            return file_sink(self._file, target, ends, rows)
+        except ThriftError as error:
+            raise OutputError(
+                f"{self._directory.data} is damaged: {error}", hint="--overwrite starts again"
+            ) from error
+
+    def ran_on(self, device: str, batch_tokens: int | None) -> None:
+        """Note what the rows are made on."""
+        self._device, self._batch_tokens = device, batch_tokens
+
+    def write(self, batch: pa.RecordBatch, counts: Counts) -> None:
+        """Append rows, and save where it is time."""
+        self._written = None  # not to be gone on with where this fails
+        self._sink.write(batch)
+        now = time.monotonic()
+        if now - self._settled_at >= _SETTLE_SECONDS:
+            self._sink.settle()
+        self._written = counts
+        if self._sink.is_settled:
+            self._settled_at = now
+            self._settled = self._point(counts)
+            if now >= self._next:
+                self._save(self._settled)
+
+    def _point(self, counts: Counts) -> Checkpoint:
+        ends = self._sink.ends[self._ends_saved :]
+        return Checkpoint(counts, ends, self._device, self._batch_tokens)
+
+    def _save(self, point: Checkpoint) -> None:
+        begun = time.monotonic()
+        self._directory.save(point, self._file)
+        self._ends_saved += len(point.ends)
+        self.saved = self._settled = point
+        now = time.monotonic()
+        self._next = now + max(_CHECKPOINT_SECONDS, (now - begun) / _CHECKPOINT_SHARE)
+
+    def keep(self) -> Checkpoint | None:
+        """Save what was written, as far as the disk lets it; return the last checkpoint."""
+        if self._written is not None and not self._sink.is_settled:
+            with suppress(OutputError):
+                self._sink.settle()
+                self._settled = self._point(self._written)
+        with suppress(OSError):
+            point = self._settled
+            if point is not None and point is not self.saved:
+                # Makes room, where the disk is full, for the line that says so.
+                os.truncate(self._directory.data, point.size)
+                self._save(point)
+        return self.saved
+
+    def close(self) -> int:
+        """Write what waits and what ends the file; return how many rows it holds."""
+        self._written = None
+        return self._sink.close()
