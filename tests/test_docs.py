@@ -29,7 +29,7 @@ def shell_blocks(page: Path) -> list[str]:
 
 HOW_TO_COMMANDS = [block.strip() for block in shell_blocks(ROOT / "docs/how-to/encode.md")]
 # A block of these goes on from what the one before it left.
-STORIES = ["docs/how-to/text.md", "docs/how-to/search.md", "docs/how-to/resume.md"]
+STORIES = [f"docs/how-to/{name}.md" for name in ("text", "search", "resume", "bad-rows")]
 
 
 @pytest.fixture

@@ -30,7 +30,9 @@ from fnet_cli.cli.job_options import (
     InputKind,
     Inputs,
     Limit,
+    MostErrors,
     NullText,
+    OnBadRow,
     OutputFile,
     OutputKind,
     Overlap,
@@ -55,6 +57,8 @@ from fnet_cli.encoding.options import (
     Compression,
     ComputeDtype,
     EncodeOptions,
+    MaxErrors,
+    OnError,
     OutputDtype,
     Padding,
     Pooling,
@@ -117,6 +121,8 @@ def encode(  # noqa: PLR0913
     overlap: Overlap = None,
     input_format: InputKind = None,
     limit: Limit = None,
+    on_error: OnBadRow = OnError.FAIL,
+    max_errors: MostErrors = None,
     columns: Columns = None,
     output_format: OutputKind = None,
     compression: ParquetCodec = Compression.ZSTD,
@@ -186,13 +192,11 @@ def encode(  # noqa: PLR0913
         limit=limit,
         overwrite=overwrite,
         resume=resume,
+        on_error=on_error,
+        max_errors=None if max_errors is None else MaxErrors.parse(max_errors),
     )
-    if dry_run:
-        from fnet_cli.cli.dry_run import dry_run as show
-
-        show(options, current_settings(offline=offline), as_json=as_json)
-    else:
-        _run(options, current_settings(offline=offline), quiet=quiet, as_json=as_json)
+    run = _dry_run if dry_run else _run
+    run(options, current_settings(offline=offline), quiet=quiet, as_json=as_json)
 
 
 def _batch_size(text: str) -> int | None:
@@ -203,6 +207,12 @@ def _batch_size(text: str) -> int | None:
     raise UsageError(
         f"--batch-size {text!r} is not a number of rows", hint="give a number of rows, or auto"
     )
+
+
+def _dry_run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bool) -> None:  # noqa: ARG001 - as _run
+    from fnet_cli.cli.dry_run import dry_run
+
+    dry_run(options, settings, as_json=as_json)
 
 
 def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bool) -> None:

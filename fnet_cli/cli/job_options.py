@@ -11,6 +11,7 @@ from fnet_cli.encoding.options import (
     Compression,
     EncodeOptions,
     InputFormat,
+    OnError,
     OnNull,
     OutputFormat,
     PairTruncate,
@@ -75,6 +76,19 @@ Resume = Annotated[
         OUTPUT,
         "--resume",
     ),
+]
+
+OnBadRow = Annotated[
+    OnError,
+    option(
+        "What to do with a row or file that cannot be used: fail, skip it and count it as "
+        "rejected, or quarantine, which also writes it to OUTPUT.rejected.jsonl with the reason.",
+        INPUT,
+    ),
+]
+MostErrors = Annotated[
+    str | None,
+    option("Fail after more than N errors, or P% of the rows.", INPUT, metavar="N|P%"),
 ]
 
 TextColumn = Annotated[

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from fnet_cli.cli.streams import console_for, style_of
 from fnet_cli.constants import PROGRESS_SECONDS
-from fnet_cli.encoding.report import JobReport, Progress, ProgressCallback
+from fnet_cli.encoding.report import EncodeReport, JobReport, Progress, ProgressCallback
 from fnet_cli.units import show_seconds
 
 
@@ -47,8 +47,15 @@ def closing_lines(report: JobReport, timing: str) -> list[str]:
         text += f" ({report.tokens_lost:,} tokens lost)"
     if report.rows_rejected:
         text += f", {report.rows_rejected:,} rejected"
+    lines = [f"{text}, preset {report.preset}"]
+    if isinstance(report, EncodeReport):
+        if report.files_damaged:
+            files = "file" if report.files_damaged == 1 else "files"
+            lines.append(f"{report.files_damaged:,} {files} could not be read to the end")
+        if report.rejected:
+            lines.append(f"wrote what was rejected to {report.rejected}")
     where = "standard output" if report.output == "-" else report.output
-    return [f"{text}, preset {report.preset}", f"wrote {where}"]
+    return [*lines, f"wrote {where}"]
 
 
 class _Lines:

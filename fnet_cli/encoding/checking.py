@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from fnet_cli.constants import CHUNK_COLUMNS, SEGMENT_COLUMN, TEXT_COLUMN
 from fnet_cli.encoding.engine.devices import parse_device
-from fnet_cli.encoding.options import EncodeOptions, OutputFormat, TextOptions
+from fnet_cli.encoding.options import EncodeOptions, OnError, OutputFormat, TextOptions
 from fnet_cli.encoding.output.journal import JobDirectory
-from fnet_cli.encoding.output.target import output_format_of, output_path
+from fnet_cli.encoding.output.target import output_format_of, output_path, rejected_path
 from fnet_cli.encoding.readers.base import RowSource, column_type
 from fnet_cli.encoding.readers.opening import STANDARD_STREAM
 from fnet_cli.encoding.rows import is_id_list
@@ -39,6 +39,15 @@ def check_options(options: EncodeOptions) -> None:
         raise UsageError(
             "--resume needs files: what went through - is gone", hint="give the input as a file"
         )
+    if options.on_error is OnError.QUARANTINE and options.output == STANDARD_STREAM:
+        raise UsageError(
+            "--on-error quarantine writes a file beside the output", hint="write to a file, or skip"
+        )
+    if options.max_errors is not None and not options.tolerates:
+        raise UsageError(
+            "--max-errors is of errors that a job goes on after",
+            hint="add --on-error skip or --on-error quarantine",
+        )
     parse_device(options.device)
 
 
@@ -50,6 +59,9 @@ def check_output(options: EncodeOptions) -> tuple[OutputFormat, Path | None]:
     kind, path = _output_format(options), None
     if options.output != STANDARD_STREAM:
         path = output_path(options.output, overwrite=_may_replace(options))
+    if path is not None and options.on_error is OnError.QUARANTINE:
+        may_replace = options.overwrite or options.resume
+        output_path(str(rejected_path(path)), overwrite=may_replace)
     for name in options.inputs:
         if path is not None and name != STANDARD_STREAM and Path(os.path.realpath(name)) == path:
             raise UsageError(

@@ -26,7 +26,7 @@ class WindowVectors:
         self._plan = plan
         self._rows_left = prepared.rows
         dim = plan.preset.config.hidden_dim
-        self._vectors = np.empty((int(prepared.ends[-1]), dim), np.float32)
+        self._vectors = np.empty((prepared.vectors, dim), np.float32)
 
     @property
     def is_complete(self) -> bool:

@@ -33,12 +33,15 @@ from fnet_cli.encoding.output.target import check_counts
 from fnet_cli.encoding.plan import JobPlan, make_plan
 from fnet_cli.encoding.preparing import PreparedWindow, prepared_windows, window_batches
 from fnet_cli.encoding.readers.opening import STANDARD_STREAM
+from fnet_cli.encoding.rejecting import damages
 from fnet_cli.encoding.report import EncodeReport, Progress, ProgressCallback
 from fnet_cli.encoding.stages import Ahead, Workers
 from fnet_cli.encoding.texts import documents_read, rejected_rows
-from fnet_cli.errors import StoppedError
+from fnet_cli.errors import InputDataError, StoppedError
 from fnet_cli.presets.pulling.events import EventCallback, ignore
 
+# The share of errors in fewer rows says little.
+_ROWS_TO_JUDGE = 1_000
 EngineLoader = Callable[[EngineRequest], Engine]
 
 
@@ -78,9 +81,9 @@ def encode_files(options: EncodeOptions, context: JobContext | None = None) -> E
     ) as output:
         job = _Job(plan, context, started, output.begun)
         job.run(output)
-        rows_out = output.close()
+        rows_out = output.close(damages(plan.sources))
         check_counts(job.rows_in, rows_out, job.rows_rejected)
-    return job.report(rows_out)
+    return job.report(rows_out, output.rejected)
 
 
 @dataclass(frozen=True)
@@ -135,13 +138,18 @@ class _Job:
     def rows_in(self) -> int:
         """The rows that came in: as the inputs state, else as were read, chunks for documents."""
         if self.plan.rows is None:
-            return self._counts.rows + self.rows_rejected
+            return self._counts.rows + rejected_rows(self.plan.sources)
         return self.plan.rows
 
     @property
     def rows_rejected(self) -> int:
-        """The rows that were left out for their text."""
-        return rejected_rows(self.plan.sources)
+        """The rows that were left out, for an error or for their text."""
+        return self._counts.rows_rejected + rejected_rows(self.plan.sources)
+
+    @property
+    def errors(self) -> int:
+        """The rows that were rejected for an error, and the files that were damaged."""
+        return self._counts.rows_rejected + len(damages(self.plan.sources))
 
     def run(self, output: JobOutput) -> None:
         """Encode every window and write it; StoppedError where it was to stop before the last."""
@@ -163,6 +171,7 @@ class _Job:
                 writing.result()
         if self._stopped:
             raise StoppedError("interrupted")
+        self._check_errors(ended=True)
 
     def _encoded(
         self, prepared: Ahead[PreparedWindow], output: JobOutput
@@ -173,14 +182,15 @@ class _Job:
             return
         engine, size = self._load()
         output.ran_on(engine.device, None if size.rows else size.tokens)
-        under_way: deque[tuple[WindowVectors, Batch]] = deque()
+        under_way: deque[tuple[WindowVectors, Batch | None]] = deque()
         with Workers[np.ndarray](engine.workers) as embedding:
 
             def settle(most: int) -> Generator[WindowVectors, None, None]:
                 while len(under_way) > most:
                     window, batch = under_way.popleft()
-                    window.place(batch, embedding.result())
-                    self._advance(batch)
+                    if batch is not None:
+                        window.place(batch, embedding.result())
+                        self._advance(batch)
                     if window.is_complete:
                         yield window
 
@@ -188,6 +198,8 @@ class _Job:
             while current is not None:
                 self._count(current)
                 window = WindowVectors(self.plan, current, self._counts)
+                if window.is_complete:  # each of its rows was rejected
+                    under_way.append((window, None))
                 for batch in window_batches(self.plan, current, size):
                     under_way.append((window, batch))
                     embedding.submit(partial(engine.embed, batch))
@@ -255,11 +267,26 @@ class _Job:
     def _count(self, prepared: PreparedWindow) -> None:
         counts = self._counts
         self._counts = Counts(
-            rows=counts.rows + prepared.rows,
+            rows=counts.rows + prepared.rows + prepared.rows_rejected,
+            rows_rejected=counts.rows_rejected + prepared.rows_rejected,
             tokens=counts.tokens + int(prepared.lengths.sum()),
             rows_truncated=counts.rows_truncated + int((prepared.lost > 0).sum()),
             tokens_lost=counts.tokens_lost + int(prepared.lost.sum()),
         )
+        self._rows_done += prepared.rows_rejected
+        self._check_errors(ended=False)
+
+    def _check_errors(self, *, ended: bool) -> None:
+        """Raise InputDataError where there are more errors than the job is to take."""
+        limit, errors = self.plan.options.max_errors, self.errors
+        rows = self.plan.rows
+        if rows is None and (ended or self._counts.rows >= _ROWS_TO_JUDGE):
+            rows = self._counts.rows
+        if limit is not None and limit.is_passed(errors, rows):
+            raise InputDataError(
+                f"{errors:,} errors in {self._counts.rows:,} rows, over --max-errors {limit}",
+                hint="--resume goes on with a higher limit; --on-error quarantine says which",
+            )
 
     def _ran_as(self) -> dict[str, Any]:
         """Return how the engine worked: settings that change the speed, not the result."""
@@ -269,19 +296,21 @@ class _Job:
         tokens = None if self._size.rows else self._size.tokens
         return {"batch_tokens": tokens, "mixing": engine.mixing, "workers": engine.workers}
 
-    def report(self, rows_out: int) -> EncodeReport:
-        """Return the closing record."""
+    def report(self, rows_out: int, rejected: str | None) -> EncodeReport:
+        """Return the closing record; `rejected` is where rejected rows were written."""
         plan, engine = self.plan, self._engine
         seconds = self._context.clock() - self.started
         return EncodeReport(
             rows_in=self.rows_in,
             rows_out=rows_out,
             rows_rejected=self.rows_rejected,
+            files_damaged=len(damages(plan.sources)),
+            rejected=rejected,
             documents=documents_read(plan.sources),
             rows_truncated=self._counts.rows_truncated,
             tokens=self._counts.tokens,
             tokens_lost=self._counts.tokens_lost,
-            rows_resumed=self._resumed.rows,
+            rows_resumed=self._resumed.rows_out,
             tokens_resumed=self._resumed.tokens,
             seconds=seconds,
             startup_seconds=self._first_batch - self.started if engine else seconds,
@@ -302,4 +331,4 @@ class _Job:
 
 
 def _write(output: JobOutput, window: WindowVectors) -> None:
-    output.write(window.finish(), window.counts)
+    output.write(window.finish(), window.counts, window.prepared.rejected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,6 +19,8 @@ __all__ = [
     "ComputeDtype",
     "EncodeOptions",
     "InputFormat",
+    "MaxErrors",
+    "OnError",
     "OnNull",
     "OutputDtype",
     "OutputFormat",
@@ -46,6 +49,14 @@ class OnNull(StrEnum):
     ERROR = "error"
     EMPTY = "empty"  # as an empty text
     SKIP = "skip"  # left out, and counted as rejected
+
+
+class OnError(StrEnum):
+    """What becomes of rows and files that cannot be used."""
+
+    FAIL = "fail"
+    SKIP = "skip"  # left out, and counted as rejected
+    QUARANTINE = "quarantine"  # left out, and written to a file of their own
 
 
 class InputFormat(StrEnum):
@@ -161,6 +172,35 @@ class TextOptions:
 
 
 @dataclass(frozen=True)
+class MaxErrors:
+    """The most errors that a job takes: so many, or so many of a hundred rows."""
+
+    count: int | None = None
+    percent: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> MaxErrors:
+        """Read `N` or `P%`; raises UsageError for anything else."""
+        if re.fullmatch(r"[0-9]{1,18}", text):
+            return cls(count=int(text))
+        if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,9})?%", text) and float(text[:-1]) <= 100:
+            return cls(percent=float(text[:-1]))
+        raise UsageError(
+            f"--max-errors {text!r} is neither a number nor a share",
+            hint="give a number of errors, such as 100, or a share of the rows, such as 0.5%",
+        )
+
+    def __str__(self) -> str:
+        return f"{self.count:,}" if self.percent is None else f"{self.percent:g}% of the rows"
+
+    def is_passed(self, errors: int, rows: int | None) -> bool:
+        """Whether there are more; of `rows`, where the limit is a share of them."""
+        if self.count is not None:
+            return errors > self.count
+        return rows is not None and errors > rows * (self.percent or 0) / 100
+
+
+@dataclass(frozen=True)
 class EncodeOptions:
     """One encode job, or one that only tokenizes.
 
@@ -173,7 +213,8 @@ class EncodeOptions:
     column but the token and segment columns (`columns`), and what suits model and device
     (`batch_size`).
     An empty `preset` is the default preset. With `resume`, an unfinished job with this output is
-    gone on with, and a job that there is none of begins.
+    gone on with, and a job that there is none of begins. `max_errors` ends a job that tolerates
+    errors.
     """
 
     inputs: tuple[str, ...]
@@ -199,6 +240,8 @@ class EncodeOptions:
     limit: int | None = None
     overwrite: bool = False
     resume: bool = False
+    on_error: OnError = OnError.FAIL
+    max_errors: MaxErrors | None = None
 
     @property
     def restart(self) -> Restart:
@@ -206,6 +249,11 @@ class EncodeOptions:
         if self.resume:
             return Restart.RESUME
         return Restart.OVERWRITE if self.overwrite else Restart.NEVER
+
+    @property
+    def tolerates(self) -> bool:
+        """Whether the job goes on after rows and files that cannot be used."""
+        return self.on_error is not OnError.FAIL
 
     @property
     def id_columns(self) -> tuple[str, str]:

@@ -34,6 +34,7 @@ from fnet_cli.encoding.checking import (
 )
 from fnet_cli.encoding.options import (
     EncodeOptions,
+    OnError,
     OutputDtype,
     OutputFormat,
     Padding,
@@ -43,7 +44,7 @@ from fnet_cli.encoding.options import (
     settings_in_force,
 )
 from fnet_cli.encoding.output.journal import JobDirectory
-from fnet_cli.encoding.output.target import OutputTarget, check_space
+from fnet_cli.encoding.output.target import OutputTarget, check_space, rejected_path
 from fnet_cli.encoding.readers.base import RowSource
 from fnet_cli.encoding.rows_in import open_rows
 from fnet_cli.errors import PresetError, UsageError
@@ -196,7 +197,7 @@ def make_plan(
         rows=total([source.rows for source in rows.sources]),
         tokens=total([source.token_count(options.token_column) for source in rows.sources]),
     )
-    plan = _limited(plan)
+    plan = _limited(_quarantining(plan))
     if path is not None and plan.expected_bytes:
         check_space(path, plan.expected_bytes - _bytes_there(path, options))
     return plan
@@ -258,6 +259,13 @@ def _bytes_there(path: Path, options: EncodeOptions) -> int:
     with suppress(OSError):
         return JobDirectory(path).data.stat().st_size if options.resume else 0
     return 0
+
+
+def _quarantining(plan: JobPlan) -> JobPlan:
+    path = plan.target.path
+    if path is None or plan.options.on_error is not OnError.QUARANTINE:
+        return plan
+    return replace(plan, target=replace(plan.target, rejected=rejected_path(path)))
 
 
 def _limited(plan: JobPlan) -> JobPlan:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import attrgetter
 
 import numpy as np
 
 from fnet_cli.encoding.batching import Batch, BatchSize, batches, check_padding
 from fnet_cli.encoding.options import Pooling, Truncate
 from fnet_cli.encoding.plan import JobPlan
-from fnet_cli.encoding.readers.base import RowBatch
+from fnet_cli.encoding.readers.base import Fault, FaultyRowsError, RowBatch
+from fnet_cli.encoding.rejecting import Rejected, without
 from fnet_cli.encoding.rows import (
     IdColumn,
     TokenRows,
@@ -27,7 +29,8 @@ class PreparedWindow:
 
     `lengths` (N,) counts the tokens that are used of each row, `lost` (N,) those that are not,
     also of its text. The vectors of row r are
-    `starts[r]` to `ends[r]` of the window's: one, or one a token.
+    `starts[r]` to `ends[r]` of the window's: one, or one a token. `rejected` are rows of the window
+    that are not among them, where the job tolerates such.
     """
 
     window: RowBatch
@@ -37,18 +40,29 @@ class PreparedWindow:
     lost: np.ndarray
     starts: np.ndarray
     ends: np.ndarray
+    rejected: tuple[Rejected, ...] = ()
 
     @property
     def rows(self) -> int:
         """How many rows there are."""
         return len(self.lengths)
 
+    @property
+    def rows_rejected(self) -> int:
+        """How many rows were rejected."""
+        return sum(rejected.rows for rejected in self.rejected)
+
+    @property
+    def vectors(self) -> int:
+        """How many vectors the rows have together."""
+        return int(self.ends[-1]) if len(self.ends) else 0
+
 
 def prepared_windows(plan: JobPlan, done: int = 0) -> Iterator[PreparedWindow]:
     """Yield the job's windows after the first `done` rows in order, every id checked.
 
-    Raises InputDataError naming the first row that cannot be used, and UsageError where a pad id
-    lacks.
+    Raises InputDataError naming the first row that cannot be used, where the job does not tolerate
+    that, and UsageError where a pad id lacks.
     """
     config = plan.preset.config
     columns = (
@@ -56,7 +70,32 @@ def prepared_windows(plan: JobPlan, done: int = 0) -> Iterator[PreparedWindow]:
         IdColumn(plan.segment_column, config.num_segments, "the number of segments"),
     )
     for window in windows(plan, done):
-        yield _prepare(plan, window, *columns)
+        if plan.options.tolerates:
+            yield _prepare_good(plan, window, *columns)
+            continue
+        try:
+            yield _prepare(plan, window, *columns)
+        except FaultyRowsError as error:
+            error.hint = error.hint or "--on-error skip or quarantine goes on without such rows"
+            raise
+
+
+def _prepare_good(
+    plan: JobPlan, window: RowBatch, token_column: IdColumn, segment_column: IdColumn
+) -> PreparedWindow:
+    """Prepare the rows that can be used; the others are rejected, kind after kind."""
+    # Of a text, the ids are none of the user's.
+    shown = plan.passthrough if plan.text else window.batch.schema.names
+    good, rejected = without(window, window.faults, shown)
+    while True:
+        try:
+            prepared = _prepare(plan, good, token_column, segment_column)
+            break
+        except FaultyRowsError as error:
+            faults = {row: Fault(reason) for row, reason in error.faults.items()}
+            good, more = without(good, faults, shown)
+            rejected += more
+    return replace(prepared, rejected=tuple(sorted(rejected, key=attrgetter("row"))))
 
 
 def _prepare(

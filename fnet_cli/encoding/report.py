@@ -79,11 +79,15 @@ class EncodeReport(JobReport):
     """The closing record of a job with a model.
 
     `startup_seconds` is the part of `seconds` before the first batch ran; rates leave it out.
-    `rows_resumed` and `tokens_resumed` count what an earlier run of the same job had written: they
-    are in `rows_out` and `tokens`, and not in the rates.
+    `files_damaged` counts inputs that could not be read to their end, `rejected` names the file of
+    rejected rows, None where none was written. `rows_resumed` and `tokens_resumed` count what an
+    earlier run of the same job had written: they are in `rows_out` and `tokens`, and not in the
+    rates.
     """
 
     startup_seconds: float
+    files_damaged: int
+    rejected: str | None
     rows_resumed: int
     tokens_resumed: int
     weights_sha256: str

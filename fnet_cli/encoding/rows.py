@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fnet_cli.encoding.readers.base import RowBatch
-from fnet_cli.errors import InputDataError
+from fnet_cli.encoding.readers.base import FaultyRowsError, RowBatch
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,8 @@ def is_id_list(kind: pa.DataType) -> bool:
 def read_ids(rows: RowBatch, column: IdColumn) -> TokenRows:
     """Return the lists of `column`, every id checked.
 
-    Raises InputDataError naming the first row that is null, empty, or holds a null or an id
-    outside [0, bound).
+    Raises FaultyRowsError for the rows that are null, empty, or hold a null or an id outside
+    [0, bound).
     """
     array = rows.batch.column(column.name)
     if pa.types.is_null(array.type):
@@ -67,89 +66,69 @@ def read_ids(rows: RowBatch, column: IdColumn) -> TokenRows:
     lengths = lengths.astype(np.int64)
     values = array.flatten()
     ends = np.cumsum(lengths)
-    faults = [fault for fault in _faults(array, lengths, values, column) if fault is not None]
+    faults: dict[int, str] = {}
+    for row, message in _faults(array, ends, values, column):
+        faults.setdefault(row, f"column {column.name}: {message}")
     if faults:
-        row, message = min(_by_row(faults, ends))
-        raise InputDataError(f"{rows.where(row)}: column {column.name}: {message}")
+        raise FaultyRowsError(rows, faults)
     ids = values.cast(pa.int32()).to_numpy(zero_copy_only=False)
     return TokenRows(ids, ends - lengths, lengths)
 
 
-@dataclass(frozen=True)
-class _Fault:
-    """Something wrong at `index`, which counts rows, or values where `in_values`."""
-
-    index: int
-    message: str
-    in_values: bool = False
-
-
 def _faults(
-    array: pa.Array, lengths: np.ndarray, values: pa.Array, column: IdColumn
-) -> Iterator[_Fault | None]:
-    """Yield the first fault of each kind."""
-    null = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else None
-    if null is not None:
-        yield _first(null, "the list is null")
-    empty = lengths == 0
-    yield _first(empty if null is None else empty & ~null, "the list is empty")
+    array: pa.Array, ends: np.ndarray, values: pa.Array, column: IdColumn
+) -> Iterator[tuple[int, str]]:
+    """Yield the rows that cannot be used, and why; a row may come twice."""
+    null = array.is_null().to_numpy(zero_copy_only=False)
+    yield from ((row, "the list is null") for row in np.flatnonzero(null).tolist())
+    empty = (np.diff(ends, prepend=0) == 0) & ~null
+    yield from ((row, "the list is empty") for row in np.flatnonzero(empty).tolist())
     present = values
     if values.null_count:
-        yield _first(
-            values.is_null().to_numpy(zero_copy_only=False), "the list holds a null", in_values=True
-        )
+        at = np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))
+        yield from ((row, "the list holds a null") for row in _rows_of(at, ends)[0].tolist())
         present = pc.fill_null(values, 0)
     numbers = present.to_numpy(zero_copy_only=False)
-    if not len(numbers):
-        return
     # Signed and unsigned types of every width compare with a Python int without overflow.
-    wrong = (numbers < 0) | (numbers >= column.bound)
-    if wrong.any():
-        index = int(wrong.argmax())
-        yield _Fault(
-            index,
-            f"id {numbers[index]} is not in 0..{column.bound - 1} ({column.bound_name} is "
-            f"{column.bound})",
-            in_values=True,
+    wrong = np.flatnonzero((numbers < 0) | (numbers >= column.bound))
+    rows, first = _rows_of(wrong, ends)
+    for row, number in zip(rows.tolist(), numbers[wrong[first]].tolist(), strict=True):
+        yield (
+            row,
+            f"id {number} is not in 0..{column.bound - 1} ({column.bound_name} is {column.bound})",
         )
 
 
-def _first(mask: np.ndarray, message: str, *, in_values: bool = False) -> _Fault | None:
-    return _Fault(int(mask.argmax()), message, in_values) if mask.any() else None
-
-
-def _by_row(faults: list[_Fault], ends: np.ndarray) -> list[tuple[int, str]]:
-    return [
-        (
-            int(np.searchsorted(ends, fault.index, side="right"))
-            if fault.in_values
-            else fault.index,
-            fault.message,
-        )
-        for fault in faults
-    ]
+def _rows_of(indices: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows that the values at `indices` are of, and where in it is the first of each."""
+    return np.unique(np.searchsorted(ends, indices, side="right"), return_index=True)
 
 
 def check_same_lengths(
     rows: RowBatch, tokens: TokenRows, segments: TokenRows, names: tuple[str, str]
 ) -> None:
-    """Raise InputDataError naming the first row whose segments do not match its tokens."""
-    differ = tokens.lengths != segments.lengths
-    if differ.any():
-        row = int(differ.argmax())
-        raise InputDataError(
-            f"{rows.where(row)}: {names[0]} has {tokens.lengths[row]} ids, "
-            f"{names[1]} has {segments.lengths[row]}"
+    """Raise FaultyRowsError for the rows whose segments do not match their tokens."""
+    differ = np.flatnonzero(tokens.lengths != segments.lengths).tolist()
+    if differ:
+        raise FaultyRowsError(
+            rows,
+            {
+                row: f"{names[0]} has {tokens.lengths[row]} ids, "
+                f"{names[1]} has {segments.lengths[row]}"
+                for row in differ
+            },
         )
 
 
 def check_not_longer(rows: RowBatch, lengths: np.ndarray, limit: int, name: str) -> None:
-    """Raise InputDataError naming the first row with more than `limit` tokens."""
-    longer = lengths > limit
-    if longer.any():
-        row = int(longer.argmax())
-        raise InputDataError(
-            f"{rows.where(row)}: column {name}: {lengths[row]} tokens, over the sequence "
-            f"length of {limit}",
+    """Raise FaultyRowsError for the rows with more than `limit` tokens."""
+    longer = np.flatnonzero(lengths > limit).tolist()
+    if longer:
+        raise FaultyRowsError(
+            rows,
+            {
+                row: f"column {name}: {lengths[row]} tokens, over the sequence length of {limit}"
+                for row in longer
+            },
             hint="--truncate right cuts such rows",
         )

@@ -11,7 +11,7 @@ import pyarrow as pa
 from fnet_cli.constants import CHUNK_COLUMNS, TOKENS_METADATA_KEY
 from fnet_cli.encoding.checking import check_ids, passthrough
 from fnet_cli.encoding.options import EncodeOptions, TextOptions
-from fnet_cli.encoding.readers.base import RowSource
+from fnet_cli.encoding.readers.base import DamagedSource, RowSource
 from fnet_cli.encoding.readers.opening import open_source
 from fnet_cli.encoding.texts import (
     Tokenizing,
@@ -19,6 +19,7 @@ from fnet_cli.encoding.texts import (
     tokenized_sources,
     tokenizing_with,
 )
+from fnet_cli.errors import InputDataError
 from fnet_cli.presets.fingerprint import file_sha256
 from fnet_cli.presets.resolving import LocalPreset
 
@@ -44,8 +45,11 @@ def open_rows(
 ) -> RowsIn:
     """Open every input; raises UsageError, InputDataError and PresetError."""
     sources: tuple[RowSource, ...] = tuple(
-        open_source(name, options.input_format, stdin) for name in options.inputs
+        open_source(name, options.input_format, stdin, tolerant=options.tolerates)
+        for name in options.inputs
     )
+    if all(isinstance(source, DamagedSource) for source in sources):
+        raise InputDataError(str(sources[0].damage), hint="no input can be read")
     text, tokenizing = text_in_force(options, sources), None
     if text is not None:
         tokenizing = tokenizing_with(preset, options, text, sequence_length)

@@ -7,7 +7,7 @@ gives what `fnet tokenize` and then `fnet encode` give.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,14 @@ import pyarrow.compute as pc
 
 from fnet_cli.constants import CHUNK_COLUMNS, MAX_READ_BYTES, TOKENS_METADATA_KEY
 from fnet_cli.encoding.options import EncodeOptions, OnNull, TextOptions
-from fnet_cli.encoding.readers.base import RowBatch, RowSource, TypeCheck, column_type
+from fnet_cli.encoding.readers.base import (
+    Fault,
+    FaultyRowsError,
+    RowBatch,
+    RowSource,
+    TypeCheck,
+    column_type,
+)
 from fnet_cli.encoding.readers.text import TextFile, TextStream
 from fnet_cli.errors import InputDataError, PresetError, UsageError
 from fnet_cli.presets.resolving import LocalPreset
@@ -41,6 +48,7 @@ class Tokenizing:
     token_column: str
     segment_column: str
     limit: int | None = None
+    tolerant: bool = False
 
     @property
     def fields(self) -> tuple[pa.Field, ...]:
@@ -66,6 +74,7 @@ class TokenizedSource:
         self.schema: pa.Schema = inner.schema
         self.rows = inner.rows if how.text.chunk is None else None
         self.documents = self.rejected = 0
+        self.damage = inner.damage
         self.inner = inner
         self._how = how
         self._before = before
@@ -115,7 +124,7 @@ class TokenizedSource:
         """Yield the rows with the new columns beside those of theirs that are kept."""
         documents = np.arange(self.end, self.end + len(rows.numbers))
         self.documents += len(rows.numbers)
-        texts = [_read_texts(rows, name, self._how.text) for name in self._how.text.columns]
+        rows, texts = self._texts(rows)
         if kept:  # a batch without columns would not know how many rows it has
             rows = replace(rows, batch=rows.batch.select(kept))
         if any(array.null_count for array in texts):  # they are to be skipped
@@ -128,6 +137,21 @@ class TokenizedSource:
             yield self._packed(rows, texts)
         else:
             yield from self._chunked(rows, texts[0], documents, max_rows)
+
+    def _texts(self, rows: RowBatch) -> tuple[RowBatch, list[pa.Array]]:
+        """Return the texts of each column, empty where the row has a fault that is tolerated."""
+        faults = dict(rows.faults)
+        texts = []
+        for name in self._how.text.columns:
+            try:
+                texts.append(_read_texts(rows, name, self._how.text, faults))
+            except FaultyRowsError as error:
+                if not self._how.tolerant:
+                    raise
+                for row, reason in error.faults.items():
+                    faults.setdefault(row, Fault(reason))
+                texts.append(_read_texts(rows, name, self._how.text, faults))
+        return replace(rows, faults=faults), texts
 
     def _packed(self, rows: RowBatch, texts: list[pa.Array]) -> RowBatch:
         how = self._how
@@ -200,7 +224,14 @@ def tokenizing_with(
     pieces, ids = tokenizer.special.vocabulary_size, preset.config.vocabulary_size
     if pieces > ids:
         raise PresetError(f"{preset.vocabulary}: {pieces} pieces, the model has {ids} ids")
-    return Tokenizing(tokenizer, text, sequence_length, *options.id_columns, options.limit)
+    return Tokenizing(
+        tokenizer,
+        text,
+        sequence_length,
+        *options.id_columns,
+        limit=options.limit,
+        tolerant=options.tolerates,
+    )
 
 
 def documents_read(sources: Sequence[RowSource]) -> int | None:
@@ -245,17 +276,26 @@ def _check_columns(source: RowSource, how: Tokenizing) -> None:
             )
 
 
-def _read_texts(rows: RowBatch, name: str, text: TextOptions) -> pa.Array:
-    """Return a column's texts, null only where such rows are to be skipped."""
+def _read_texts(
+    rows: RowBatch, name: str, text: TextOptions, faults: Mapping[int, Fault]
+) -> pa.Array:
+    """Return a column's texts, null only where such rows are to be skipped, empty in `faults`.
+
+    Raises FaultyRowsError for those that are null otherwise, or not UTF-8.
+    """
     array = rows.batch.column(name)
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     if pa.types.is_null(array.type) or pa.types.is_string_view(array.type):
         array = array.cast(pa.string())
+    if faults:
+        faulty = np.isin(np.arange(len(array)), list(faults))
+        array = pc.if_else(pa.array(faulty), pa.scalar("", array.type), array)
     if array.null_count and text.on_null is OnNull.ERROR:
-        row = int(array.is_null().to_numpy(zero_copy_only=False).argmax())
-        raise InputDataError(
-            f"{rows.where(row)}: column {name} is null",
+        null = np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False)).tolist()
+        raise FaultyRowsError(
+            rows,
+            dict.fromkeys(null, f"column {name} is null"),
             hint="--on-null empty takes it for an empty text, skip leaves the row out",
         )
     if array.null_count and text.on_null is OnNull.EMPTY:
@@ -265,20 +305,22 @@ def _read_texts(rows: RowBatch, name: str, text: TextOptions) -> pa.Array:
 
 
 def _check_utf8(rows: RowBatch, array: pa.Array, name: str) -> None:
-    """Raise InputDataError naming the first text that is not UTF-8, as a Parquet file may hold."""
+    """Raise FaultyRowsError for texts that are not UTF-8, as a Parquet file may hold."""
     try:
         array.validate(full=True)
     except pa.ArrowInvalid:
+        faults = {}
         for row, value in enumerate(array.cast(pa.large_binary())):
             try:
                 (value.as_py() or b"").decode()
             except UnicodeDecodeError as error:
-                raise InputDataError(
-                    f"{rows.where(row)}: column {name}: not valid UTF-8: byte {error.start + 1} "
-                    f"of the text is 0x{error.object[error.start]:02x}",
-                    hint="write the text as UTF-8",
-                ) from None
-        raise
+                faults[row] = (
+                    f"column {name}: not valid UTF-8: byte {error.start + 1} of the text is "
+                    f"0x{error.object[error.start]:02x}"
+                )
+        if not faults:
+            raise
+        raise FaultyRowsError(rows, faults, hint="write the text as UTF-8") from None
 
 
 def _most_copies(batch: pa.RecordBatch) -> int:
@@ -292,9 +334,11 @@ def _most_copies(batch: pa.RecordBatch) -> int:
 
 
 def _take(rows: RowBatch, indices: np.ndarray) -> RowBatch:
-    return replace(
-        rows, batch=rows.batch.take(pa.array(indices)), numbers=rows.numbers[indices], cut=None
-    )
+    faults = {}
+    if rows.faults:
+        numbered = enumerate(indices.tolist())
+        faults = {at: rows.faults[index] for at, index in numbered if index in rows.faults}
+    return replace(rows.taken(indices), faults=faults)
 
 
 def _with_columns(

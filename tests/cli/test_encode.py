@@ -139,13 +139,14 @@ def test_an_existing_output_is_refused_with_7_and_kept(tmp_path):
     assert (tmp_path / "o.parquet").read_text() == "precious"
 
 
-def test_bad_input_ends_with_3_one_line_and_no_file(tmp_path):
+def test_bad_input_ends_with_3_a_line_a_hint_and_no_file(tmp_path):
     (tmp_path / "bad.jsonl").write_text('{"token_ids": [1]}\n{"token_ids": [12000]}\n')
     ran = run_fnet("encode", "bad.jsonl", "-o", "o.parquet", cwd=tmp_path)
     assert ran.returncode == 3
     assert ran.stderr == (
         "fnet: error: bad.jsonl: line 2: column token_ids: id 12000 is not in 0..11999 "
         "(the vocabulary is 12000)\n"
+        "fnet: hint: --on-error skip or quarantine goes on without such rows\n"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["bad.jsonl"]
 
@@ -244,3 +245,54 @@ def test_a_dry_run_of_standard_input_is_refused():
     ran = run_fnet("encode", "-", "-o", "o.parquet", "--dry-run", stdin=LINE)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "would use up the rows on standard input" in ran.stderr
+
+
+# --- Bad rows -----------------------------------------------------------------------------------
+
+
+def test_bad_rows_are_counted_named_and_set_aside(tmp_path):
+    lines = ['{"token_ids": [4, 5]}', '{"token_ids": [4, 99999]}', "{", '{"token_ids": [6]}']
+    (tmp_path / "t.jsonl").write_text("\n".join(lines) + "\n")
+    (tmp_path / "b.parquet").write_bytes(b"no such file")
+    arguments = ["encode", "t.jsonl", "b.parquet", "-o", "o.parquet"]
+    failed = run_fnet(*arguments, cwd=tmp_path)
+    assert (failed.returncode, failed.stdout) == (3, "")
+    assert failed.stderr.startswith("fnet: error: t.jsonl: line 3: not valid JSON")
+    how = ["--on-error", "quarantine"]
+    over = run_fnet(*arguments, *how, "--max-errors", "2", cwd=tmp_path)
+    assert over.returncode == 3
+    assert "fnet: error: 3 errors in 4 rows, over --max-errors 2\n" in over.stderr
+    ran = run_fnet(*arguments, *how, "--json", cwd=tmp_path)
+    rejected = tmp_path / "o.parquet.rejected.jsonl"
+    assert ran.returncode == 0
+    first, *rest = ran.stderr.splitlines()
+    assert ", 2 rejected, " in first
+    assert rest == [
+        "fnet: 1 file could not be read to the end",
+        f"fnet: wrote what was rejected to {rejected}",
+        "fnet: wrote o.parquet",
+    ]
+    record = json.loads(ran.stdout)
+    assert (record["rows_in"], record["rows_out"], record["rows_rejected"]) == (4, 2, 2)
+    assert (record["files_damaged"], record["rejected"]) == (1, str(rejected))
+    rows = [json.loads(line) for line in rejected.read_text().splitlines()]
+    assert [(row["file"], row["row"]) for row in rows] == [
+        ("t.jsonl", 2),
+        ("t.jsonl", 3),
+        ("b.parquet", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--max-errors", "3"], "--max-errors is of errors that a job goes on after"),
+        (["--on-error", "skip", "--max-errors", "x"], "neither a number nor a share"),
+        (["--on-error", "ignore"], "'--on-error'"),
+    ],
+)
+def test_what_is_said_of_errors_must_make_sense(tmp_path, arguments, message):
+    (tmp_path / "t.jsonl").write_text('{"token_ids": [4]}\n')
+    ran = run_fnet("encode", "t.jsonl", "-o", "o.parquet", *arguments, cwd=tmp_path)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert message in ran.stderr

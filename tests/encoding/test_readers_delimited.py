@@ -168,7 +168,7 @@ def test_a_header_that_changes_while_the_file_is_read_is_refused(tmp_path):
     source = csv_file(tmp_path, "a,b\n1,2\n")
     write_lines(tmp_path / "d.csv", "b,a\n1,2\n")
     with pytest.raises(InputDataError, match=r"d\.csv: its header changed while it was read"):
-        source.batches(["a"], 10)
+        next(source.batches(["a"], 10))
 
 
 @PROPERTY

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
@@ -16,6 +16,7 @@ from fnet_cli.encoding.output.journal import Checkpoint, Counts, JobDirectory, S
 from fnet_cli.encoding.output.sinks import FileSink, Sink, file_sink, open_sink
 from fnet_cli.encoding.output.target import OutputTarget, output_errors
 from fnet_cli.encoding.output.thrift_compact import ThriftError
+from fnet_cli.encoding.rejecting import Rejected
 from fnet_cli.errors import OutputError
 from fnet_cli.files import publish
 
@@ -38,18 +39,23 @@ KeptCallback = Callable[[Kept], None]
 
 
 class JobOutput(Protocol):
-    """An open output. `begun` is how far the job was when it was left, None where it starts."""
+    """An open output.
+
+    `begun` is how far the job was when it was left, None where it starts; `rejected` the file that
+    rejected rows are in when the job ends, None where there are none, or they are kept nowhere.
+    """
 
     begun: Checkpoint | None
+    rejected: str | None
 
-    def write(self, batch: pa.RecordBatch, counts: Counts) -> None:
+    def write(self, batch: pa.RecordBatch, counts: Counts, rejected: Sequence[Rejected]) -> None:
         """Append rows; `counts` are those up to the last of them."""
 
     def ran_on(self, device: str, batch_tokens: int | None) -> None:
         """Say what the rows are made on, before the first of them."""
 
-    def close(self) -> int:
-        """Finish the output and return how many rows it holds."""
+    def close(self, rejected: Sequence[Rejected]) -> int:
+        """Finish the output, with what is rejected last; return how many rows it holds."""
 
 
 @contextmanager
@@ -63,25 +69,27 @@ def open_output(
     """Open the output of a job that `job` describes, None where its input cannot be read again.
 
     On a clean exit a file takes its final name. Otherwise what has been written is kept, and can
-    be gone on with by the same job. Raises OutputError, also where another process is at it, where
-    an unfinished job is there and `restart` does not say what to do with it, and where that is
-    another job. BrokenPipeError passes, for it says that the reader is gone.
+    be gone on with by the same job; without a description, nothing is. Raises OutputError, also
+    where another process is at it, where an unfinished job is there and `restart` does not say
+    what to do with it, and where that is another job. BrokenPipeError passes, for it says that the
+    reader is gone.
     """
-    if target.path is None or job is None:
+    if target.path is None:
         with open_sink(target, stdout) as sink:
-            yield _PlainOutput(sink)
+            yield _StreamOutput(sink)
         return
     directory = JobDirectory(target.path)
     with output_errors(target.path), _alone(directory):
         begun = _begin(directory, job, restart)
-        with directory.data.open("r+b") as file:
-            output = _FileOutput(directory, file, target, begun)
+        with directory.data.open("r+b") as data, directory.rejected.open("r+b") as rejected:
+            output = _FileOutput(directory, _Files(data, rejected), target, begun)
+            output.is_kept = job is not None
             try:
                 yield output
-                publish(directory.data, target.path)
+                output.publish()
             except BaseException:
                 if kept := output.keep():
-                    on_kept(Kept(kept.counts.rows, str(directory.path)))
+                    on_kept(Kept(kept.counts.rows_out, str(directory.path)))
                 else:
                     directory.clear()
                 raise
@@ -111,7 +119,9 @@ def _alone(directory: JobDirectory) -> Iterator[None]:
             directory.path.rmdir()
 
 
-def _begin(directory: JobDirectory, job: Mapping[str, Any], restart: Restart) -> Checkpoint | None:
+def _begin(
+    directory: JobDirectory, job: Mapping[str, Any] | None, restart: Restart
+) -> Checkpoint | None:
     """Make the directory ready, and return what is gone on with."""
     saved = directory.saved()
     point = saved.checkpoint if saved else None
@@ -119,13 +129,13 @@ def _begin(directory: JobDirectory, job: Mapping[str, Any], restart: Restart) ->
     if saved is not None and point is not None and not replaces:
         if restart is Restart.NEVER:
             raise OutputError(
-                f"{directory.path} has {point.counts.rows:,} rows of a job that did not end",
+                f"{directory.path} has {point.counts.rows_out:,} rows of a job that did not end",
                 hint="--resume goes on with it, --overwrite starts again",
             )
-        _refuse_another(directory, saved, job)
+        _refuse_another(directory, saved, job or {})
         directory.go_on(point)
         return point
-    directory.begin(job, replaces=replaces or (saved is not None and saved.replaces))
+    directory.begin(job or {}, replaces=replaces or (saved is not None and saved.replaces))
     return None
 
 
@@ -154,52 +164,69 @@ def _changed_input(before: Any, now: list[dict[str, Any]]) -> str:
     return "the inputs were others"
 
 
-class _PlainOutput:
-    """An output that is whole or not at all, or a stream."""
+class _StreamOutput:
+    """A stream: what is written is gone, and rejected rows have no place in it."""
+
+    begun: Checkpoint | None = None
+    rejected: str | None = None
 
     def __init__(self, sink: Sink) -> None:
-        self.begun: Checkpoint | None = None
         self._sink = sink
 
-    def write(self, batch: pa.RecordBatch, counts: Counts) -> None:  # noqa: ARG002 - the interface's
+    def write(self, batch: pa.RecordBatch, counts: Counts, rejected: Sequence[Rejected]) -> None:  # noqa: ARG002 - the interface's
         """Append rows."""
         self._sink.write(batch)
 
     def ran_on(self, device: str, batch_tokens: int | None) -> None:
         """Nothing is gone on with."""
 
-    def close(self) -> int:
+    def close(self, rejected: Sequence[Rejected]) -> int:  # noqa: ARG002 - the interface's
         """Finish, and return the rows written."""
         return self._sink.close()
 
 
+@dataclass(frozen=True)
+class _Files:
+    """The open files of a job's directory."""
+
+    data: BinaryIO
+    rejected: BinaryIO
+
+
 class _FileOutput:
-    """A file that grows in its job's directory, with a checkpoint from time to time."""
+    """A file that grows in its job's directory, with a checkpoint from time to time.
+
+    Where `is_kept` is false, there is none, and nothing to go on with.
+    """
+
+    is_kept = True
 
     def __init__(
         self,
         directory: JobDirectory,
-        file: BinaryIO,
+        files: _Files,
         target: OutputTarget,
         begun: Checkpoint | None,
     ) -> None:
         self.begun = begun
+        self.rejected: str | None = None
         # What is in the journal, and what could be, with the ends that the journal has.
         self.saved = begun
         self._settled = begun
-        self._directory, self._file = directory, file
+        self._directory, self._files, self._target = directory, files, target
         self._device, self._batch_tokens = "", begun.batch_tokens if begun else None
         self._sink = self._open(target)
         self._ends_saved = len(self._sink.ends)
+        files.rejected.seek(0, os.SEEK_END)
         self._written: Counts | None = None
         self._settled_at = time.monotonic()
         self._next = self._settled_at + _CHECKPOINT_SECONDS
 
     def _open(self, target: OutputTarget) -> FileSink:
         ends = self.begun.ends if self.begun else []
-        rows = self.begun.counts.rows if self.begun else 0
+        rows = self.begun.counts.rows_out if self.begun else 0
         try:
-            return file_sink(self._file, target, ends, rows)
+            return file_sink(self._files.data, target, ends, rows)
         except ThriftError as error:
             raise OutputError(
                 f"{self._directory.data} is damaged: {error}", hint="--overwrite starts again"
@@ -209,27 +236,43 @@ class _FileOutput:
         """Note what the rows are made on."""
         self._device, self._batch_tokens = device, batch_tokens
 
-    def write(self, batch: pa.RecordBatch, counts: Counts) -> None:
+    def write(self, batch: pa.RecordBatch, counts: Counts, rejected: Sequence[Rejected]) -> None:
         """Append rows, and save where it is time."""
         self._written = None  # not to be gone on with where this fails
         self._sink.write(batch)
+        self._reject(rejected)
         now = time.monotonic()
         if now - self._settled_at >= _SETTLE_SECONDS:
             self._sink.settle()
         self._written = counts
         if self._sink.is_settled:
             self._settled_at = now
-            self._settled = self._point(counts)
-            if now >= self._next:
-                self._save(self._settled)
+            if self._has_more():  # not where each row was rejected
+                self._settled = self._point(counts)
+            point = self._settled
+            if point and point is not self.saved and now >= self._next and self.is_kept:
+                self._save(point)
+
+    def _reject(self, rejected: Sequence[Rejected]) -> None:
+        with output_errors(self._directory.rejected):
+            self._files.rejected.writelines(row.line() for row in rejected)
+            self._files.rejected.flush()
+
+    @property
+    def _rejected_bytes(self) -> int:
+        return self._files.rejected.tell()
+
+    def _has_more(self) -> bool:
+        """Whether rows are in the file that the journal does not know."""
+        return len(self._sink.ends) > self._ends_saved
 
     def _point(self, counts: Counts) -> Checkpoint:
         ends = self._sink.ends[self._ends_saved :]
-        return Checkpoint(counts, ends, self._device, self._batch_tokens)
+        return Checkpoint(counts, ends, self._rejected_bytes, self._device, self._batch_tokens)
 
     def _save(self, point: Checkpoint) -> None:
         begun = time.monotonic()
-        self._directory.save(point, self._file)
+        self._directory.save(point, self._files.data, self._files.rejected)
         self._ends_saved += len(point.ends)
         self.saved = self._settled = point
         now = time.monotonic()
@@ -237,6 +280,8 @@ class _FileOutput:
 
     def keep(self) -> Checkpoint | None:
         """Save what was written, as far as the disk lets it; return the last checkpoint."""
+        if not self.is_kept:
+            return None
         if self._written is not None and not self._sink.is_settled:
             with suppress(OutputError):
                 self._sink.settle()
@@ -249,7 +294,18 @@ class _FileOutput:
                 self._save(point)
         return self.saved
 
-    def close(self) -> int:
+    def close(self, rejected: Sequence[Rejected]) -> int:
         """Write what waits and what ends the file; return how many rows it holds."""
         self._written = None
+        self._reject(rejected)
         return self._sink.close()
+
+    def publish(self) -> None:
+        """Give the files their names, that of the output last."""
+        if self._target.rejected is not None:
+            if self._rejected_bytes:
+                publish(self._directory.rejected, self._target.rejected)
+                self.rejected = str(self._target.rejected)
+            else:  # one that stands there is of what is replaced
+                self._target.rejected.unlink(missing_ok=True)
+        publish(self._directory.data, self._directory.output)

@@ -102,6 +102,8 @@ class ParquetSink:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append rows."""
+        if not batch.num_rows:
+            return
         self._waiting.append(batch)
         rows = sum(waiting.num_rows for waiting in self._waiting)
         size = sum(waiting.nbytes for waiting in self._waiting)
@@ -173,7 +175,7 @@ class JsonlSink:
         for row in rows:
             line = orjson.dumps(
                 row,
-                default=_plain,
+                default=plain_json,
                 option=orjson.OPT_SERIALIZE_NUMPY
                 | orjson.OPT_NON_STR_KEYS
                 | orjson.OPT_APPEND_NEWLINE,
@@ -229,7 +231,7 @@ def _vectors(column: pa.Array) -> Iterator[np.ndarray]:
     yield from np.split(flat, (offsets - offsets[0])[1:-1])
 
 
-def _plain(value: object) -> Any:
+def plain_json(value: object) -> Any:
     """Return what JSON can hold in place of bytes, decimals and durations."""
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")

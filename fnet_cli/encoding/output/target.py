@@ -29,7 +29,8 @@ class OutputTarget:
     """Where and how to write. `path` is None for the standard output stream.
 
     `row_group_rows` is the least that a Parquet row group holds, but for the last, unless its
-    rows are large. `vectors` is the column that holds embeddings, None where none does.
+    rows are large. `vectors` is the column that holds embeddings, None where none does. Rows that
+    are rejected go to the file `rejected`, or nowhere.
     """
 
     path: Path | None
@@ -38,6 +39,7 @@ class OutputTarget:
     schema: pa.Schema
     row_group_rows: int
     vectors: str | None = EMBEDDING_COLUMN
+    rejected: Path | None = None
 
 
 def output_format_of(path: str) -> OutputFormat | None:
@@ -63,6 +65,11 @@ def output_path(text: str, *, overwrite: bool) -> Path:
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise OutputError(f"{path.parent} is not writable")
     return path
+
+
+def rejected_path(output: Path) -> Path:
+    """Return where rows are written that an output has no place for."""
+    return output.with_name(f"{output.name}.rejected.jsonl")
 
 
 def free_bytes(path: Path) -> int:

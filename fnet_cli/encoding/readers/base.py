@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -13,12 +14,20 @@ from fnet_cli.errors import InputDataError
 
 
 @dataclass(frozen=True)
+class Fault:
+    """Why a row cannot be used, and what stands there where it could not be read as a row."""
+
+    reason: str
+    raw: str | None = None
+
+
+@dataclass(frozen=True)
 class RowBatch:
     """Some rows of one source, and where in it they stand.
 
     `numbers` holds each row's number in the source as a user would count it: lines from 1, rows
     of a table from 0. `cut`, where rows were texts, counts the tokens of each that did not fit
-    (B,) int64.
+    (B,) int64. A row at an index in `faults` only holds the place of one that cannot be used.
     """
 
     batch: pa.RecordBatch
@@ -26,6 +35,7 @@ class RowBatch:
     unit: str
     numbers: np.ndarray
     cut: np.ndarray | None = None
+    faults: Mapping[int, Fault] = field(default_factory=dict)
 
     def where(self, index: int) -> str:
         """Return the place of the row at `index`, such as `data.jsonl: line 7`."""
@@ -40,6 +50,17 @@ class RowBatch:
             self.unit,
             self.numbers[start:stop],
             None if self.cut is None else self.cut[start:stop],
+            {at - start: fault for at, fault in self.faults.items() if start <= at < stop},
+        )
+
+    def taken(self, indices: np.ndarray) -> RowBatch:
+        """Return the rows at `indices`, a row as often as it stands there, all of them good."""
+        return RowBatch(
+            self.batch.take(pa.array(indices)),
+            self.source,
+            self.unit,
+            self.numbers[indices],
+            None if self.cut is None else self.cut[indices],
         )
 
     @staticmethod
@@ -49,12 +70,19 @@ class RowBatch:
         if len(parts) == 1:
             return first
         cuts = [part.cut for part in parts if part.cut is not None]
+        starts = np.cumsum([0, *(len(part.numbers) for part in parts)]).tolist()
+        faults = {
+            start + at: fault
+            for start, part in zip(starts, parts, strict=False)
+            for at, fault in part.faults.items()
+        }
         return RowBatch(
             pa.concat_batches([part.batch for part in parts]),
             first.source,
             first.unit,
             np.concatenate([part.numbers for part in parts]),
             np.concatenate(cuts) if cuts else None,
+            faults,
         )
 
     def pieces(self, max_rows: int) -> Iterator[RowBatch]:
@@ -63,18 +91,33 @@ class RowBatch:
             yield self.slice(start, min(max_rows, len(self.numbers) - start))
 
 
+class FaultyRowsError(InputDataError):
+    """Rows of a batch that cannot be used: all of one kind. The message is of the first.
+
+    `faults` says for the index of each what is wrong.
+    """
+
+    def __init__(self, rows: RowBatch, faults: Mapping[int, str], *, hint: str = "") -> None:
+        self.faults = faults
+        first = min(faults)
+        super().__init__(f"{rows.where(first)}: {faults[first]}", hint=hint)
+
+
 TypeCheck = Callable[[pa.DataType], bool]
 
 
 class RowSource(Protocol):
     """One input, opened and with its structure checked.
 
-    `schema` has every column. `rows` and `tokens` are None where only reading tells.
+    `schema` has every column. `rows` and `tokens` are None where only reading tells. One that is
+    opened as tolerant marks rows that it cannot read, and ends where there is no reading on:
+    `damage` says why.
     """
 
     name: str
     schema: pa.Schema
     rows: int | None
+    damage: str | None
 
     def token_count(self, column: str) -> int | None:
         """Return the number of values in a list column, where the file states it."""
@@ -89,7 +132,23 @@ class RowSource(Protocol):
         """Yield the rows from the `start`-th on, `columns` only, at most `max_rows` at a time."""
 
 
-class UniformColumns:
+class Readable:
+    """What a source starts with: nothing is damaged."""
+
+    damage: str | None = None
+
+    @contextmanager
+    def _up_to_damage(self, *, tolerant: bool) -> Iterator[None]:
+        """End the body at what cannot be read, and note it; raise it where it is not tolerated."""
+        try:
+            yield
+        except InputDataError as error:
+            if not tolerant:
+                raise
+            self.damage = str(error)
+
+
+class UniformColumns(Readable):
     """The answers of a source that states no totals, and whose columns have one type each."""
 
     def token_count(self, column: str) -> int | None:  # noqa: ARG002 - the interface's
@@ -99,6 +158,20 @@ class UniformColumns:
     def first_other(self, column: str, accept: TypeCheck) -> str:  # noqa: ARG002 - the interface's
         """Return nothing: all values of a column have one type."""
         return ""
+
+
+class DamagedSource(UniformColumns):
+    """An input of which nothing can be read, for the reason `damage`."""
+
+    def __init__(self, name: str, damage: str) -> None:
+        self.name = name
+        self.damage = damage
+        self.schema = pa.schema([])
+        self.rows: int | None = 0
+
+    def batches(self, columns: Sequence[str], max_rows: int, start: int = 0) -> Iterator[RowBatch]:  # noqa: ARG002 - the interface's
+        """Yield nothing."""
+        return iter(())
 
 
 def from_row(batches: Iterator[RowBatch], start: int) -> Iterator[RowBatch]:

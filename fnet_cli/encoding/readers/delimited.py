@@ -15,7 +15,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import BinaryIO
 
@@ -23,8 +23,16 @@ import numpy as np
 import pyarrow as pa
 
 from fnet_cli.constants import MAX_RECORD_BYTES, MAX_RECORDS_PARSED
-from fnet_cli.encoding.readers.base import RowBatch, UniformColumns, from_row
-from fnet_cli.encoding.readers.lines import STDIN_NAME, LineBlock, file_blocks, stream_blocks
+from fnet_cli.encoding.readers.base import Fault, RowBatch, UniformColumns, from_row
+from fnet_cli.encoding.readers.lines import (
+    STDIN_NAME,
+    UTF8_HINT,
+    LineBlock,
+    fault_of,
+    file_blocks,
+    printable,
+    stream_blocks,
+)
 from fnet_cli.errors import InputDataError
 
 # For one line of great length: records of many lines meet the bound on records before.
@@ -41,21 +49,28 @@ class DelimitedFile(UniformColumns):
     Raises InputDataError naming the line on which the record starts.
     """
 
-    def __init__(self, path: str, delimiter: str) -> None:
+    def __init__(self, path: str, delimiter: str, *, tolerant: bool = False) -> None:
         self.name = path
-        self._delimiter = delimiter
-        records = _Records(file_blocks(path), path, delimiter)
+        self._delimiter, self._tolerant = delimiter, tolerant
+        records = self._records()
         self.schema = records.schema
-        self.rows: int | None = sum(len(chunk.rows) for chunk in records.chunks())
+        self.rows: int | None = 0
+        with self._up_to_damage(tolerant=tolerant):
+            for chunk in records.chunks():
+                self.rows += len(chunk.rows)
+
+    def _records(self) -> _Records:
+        return _Records(file_blocks(self.name), self.name, self._delimiter, tolerant=self._tolerant)
 
     def batches(self, columns: Sequence[str], max_rows: int, start: int = 0) -> Iterator[RowBatch]:
         """Yield the records in file order."""
         if start == self.rows:
-            return iter(())
-        records = _Records(file_blocks(self.name), self.name, self._delimiter)
+            return
+        records = self._records()
         if records.schema != self.schema:
             raise InputDataError(f"{self.name}: its header changed while it was read")
-        return from_row(records.batches(columns, max_rows), start)
+        with self._up_to_damage(tolerant=self._tolerant):
+            yield from from_row(records.batches(columns, max_rows), start)
 
 
 class DelimitedStream(UniformColumns):
@@ -64,9 +79,11 @@ class DelimitedStream(UniformColumns):
     Opening it waits for the header. InputDataError on a later record that is bad.
     """
 
-    def __init__(self, stream: BinaryIO, delimiter: str, name: str = STDIN_NAME) -> None:
+    def __init__(
+        self, stream: BinaryIO, delimiter: str, name: str = STDIN_NAME, *, tolerant: bool = False
+    ) -> None:
         self.name = name
-        self._records = _Records(stream_blocks(stream, name), name, delimiter)
+        self._records = _Records(stream_blocks(stream, name), name, delimiter, tolerant=tolerant)
         self.schema = self._records.schema
         self.rows: int | None = None
 
@@ -77,21 +94,26 @@ class DelimitedStream(UniformColumns):
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Parsed records: the fields of each, and the line on which it starts."""
+    """Parsed records: the fields of each, empty where it has a fault, and where it starts."""
 
-    rows: list[list[str]]
-    lines: list[int]
+    rows: list[list[str]] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    faults: dict[int, Fault] = field(default_factory=dict)
 
 
 class _Records:
     """The records of delimited text. Making one reads the header."""
 
-    def __init__(self, blocks: Iterator[LineBlock], name: str, delimiter: str) -> None:
+    def __init__(
+        self, blocks: Iterator[LineBlock], name: str, delimiter: str, *, tolerant: bool
+    ) -> None:
         self._name = name
         self._blocks = blocks
+        self._delimiter, self._tolerant = delimiter, tolerant
         self._start = 1  # the line on which the record that is being read starts
         self._fed = 0  # the last line that the parser can have without another block
         self._ended = False
+        self._decoded_with_tolerance = False  # from the first byte on that is not UTF-8
         # The limit is the process's, and 131,072 characters by default. It is only ever raised.
         csv.field_size_limit(max(csv.field_size_limit(), _FIELD_LIMIT))
         lines = chain.from_iterable(self._texts())
@@ -107,37 +129,49 @@ class _Records:
                 pa.array([row[index] for row in chunk.rows], pa.string()) for index in indices
             ]
             batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
-            yield from RowBatch(batch, self._name, "line", np.array(chunk.lines)).pieces(max_rows)
+            lines = np.array(chunk.lines)
+            rows = RowBatch(batch, self._name, "line", lines, faults=chunk.faults)
+            yield from rows.pieces(max_rows)
 
     def chunks(self) -> Iterator[_Chunk]:
         """Yield the records that are complete in a block of lines, before the next is read."""
         width = len(self.schema)
-        rows: list[list[str]] = []
-        lines: list[int] = []
+        chunk = _Chunk()
         last = 0
         for row in self._parsed():
             line = self._reader.line_num
-            if len(row) != width and row:
-                raise self._error(
-                    f"the number of fields is {len(row)}, in the header it is {width}",
-                    _QUOTING_HINT,
-                )
             if row or width == 1:
-                if not rows:  # now it is known which block the record ended in
+                if not chunk.rows:  # now it is known which block the record ended in
                     last = min(self._fed, line + MAX_RECORDS_PARSED)
-                rows.append(row or [""])
-                lines.append(self._start)
+                record = row or [""]
+                if reason := self._fault(record, width):
+                    raw = printable(self._delimiter.join(record))
+                    chunk.faults[len(chunk.rows)] = Fault(reason, raw)
+                    record = [""] * width
+                chunk.rows.append(record)
+                chunk.lines.append(self._start)
             self._start = line + 1
-            if rows and line >= last:
-                yield _Chunk(rows, lines)
-                rows, lines = [], []
-        if rows:
-            yield _Chunk(rows, lines)
+            if chunk.rows and line >= last:
+                yield chunk
+                chunk = _Chunk()
+        if chunk.rows:
+            yield chunk
+
+    def _fault(self, record: list[str], width: int) -> str | None:
+        """Return what is wrong with a record, where that is tolerated."""
+        if len(record) != width:
+            reason = f"the number of fields is {len(record)}, in the header it is {width}"
+            if not self._tolerant:
+                raise self._error(reason, _QUOTING_HINT)
+            return reason
+        return fault_of("".join(record)) if self._decoded_with_tolerance else None
 
     def _header(self) -> list[str]:
         names = next(self._parsed(), None)
         if names is None:
             raise InputDataError(f"{self._name}: there is no header, not even a line")
+        if reason := fault_of("".join(names)):
+            raise self._error(reason, UTF8_HINT)
         for column, count in Counter(names).items():
             if count > 1:
                 raise self._error(f"the header names column {column} {count} times")
@@ -170,7 +204,9 @@ class _Records:
                     f"a record is longer than {MAX_RECORD_BYTES:,} bytes", _QUOTING_HINT
                 )
             self._fed = block.last
-            yield io.StringIO(block.text(), newline="\n")
+            text = block.text(tolerant=self._tolerant)
+            self._decoded_with_tolerance |= self._tolerant and fault_of(text) is not None
+            yield io.StringIO(text, newline="\n")
         self._ended = True
 
     def _error(self, message: str, hint: str = "") -> InputDataError:

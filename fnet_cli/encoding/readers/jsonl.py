@@ -6,17 +6,20 @@ accepts two objects on one line, and turns text that looks like a date into a ti
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import numpy as np
 import orjson
 import pyarrow as pa
 
-from fnet_cli.encoding.readers.base import RowBatch, TypeCheck, from_row
+from fnet_cli.encoding.readers.base import Fault, Readable, RowBatch, TypeCheck, from_row
 from fnet_cli.encoding.readers.lines import (
+    NOT_UTF8,
     STDIN_NAME,
+    UTF8_HINT,
     LineBlock,
     file_blocks,
     not_utf8,
@@ -27,31 +30,39 @@ from fnet_cli.errors import InputDataError
 
 @dataclass(frozen=True)
 class _Block:
-    """Parsed lines: one dict a row, and its line number from 1."""
+    """Parsed lines: one dict a row, empty where there is a fault, and its line number from 1."""
 
     rows: list[dict[str, Any]]
     lines: np.ndarray
+    faults: Mapping[int, Fault] = field(default_factory=dict)
 
     @property
     def columns(self) -> dict[str, None]:
         """The keys of all rows, in order of first appearance."""
         return {key: None for row in self.rows for key in row}
 
+    def after(self, count: int) -> _Block:
+        """Return what follows the first `count` rows."""
+        faults = {at - count: fault for at, fault in self.faults.items() if at >= count}
+        return _Block(self.rows[count:], self.lines[count:], faults)
 
-class JsonlFile:
+
+class JsonlFile(Readable):
     """A JSON lines file. Opening it reads it once, for its columns, types and row count.
 
     So a malformed line, or a column that changes its type, is found before any work is done.
-    Raises InputDataError naming the line.
+    Raises InputDataError naming the line, unless it is `tolerant`.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, tolerant: bool = False) -> None:
         self.name = path
         self.schema = pa.schema([])
         self.rows: int | None = 0
-        for block in self._blocks():
-            self.schema = _widen(self.schema, block, self.name)
-            self.rows += len(block.rows)
+        self._tolerant = tolerant
+        with self._up_to_damage(tolerant=tolerant):
+            for block in self._blocks():
+                self.schema = _widen(self.schema, block, self.name, tolerant=tolerant)
+                self.rows += len(block.rows)
 
     def token_count(self, column: str) -> int | None:  # noqa: ARG002 - the interface's
         """Return None: JSON lines state no totals."""
@@ -66,29 +77,32 @@ class JsonlFile:
         if start == self.rows:
             return
         schema = pa.schema([self.schema.field(name) for name in columns])
-        for block in self._blocks():
-            skipped = min(start, len(block.rows))
-            start -= skipped
-            rest = _Block(block.rows[skipped:], block.lines[skipped:])
-            yield from _to_arrow(rest, schema, self.name).pieces(max_rows)
+        with self._up_to_damage(tolerant=self._tolerant):
+            for block in self._blocks():
+                skipped = min(start, len(block.rows))
+                start -= skipped
+                rest = _to_arrow(block.after(skipped), schema, self.name, tolerant=self._tolerant)
+                yield from rest.pieces(max_rows)
 
     def _blocks(self) -> Iterator[_Block]:
-        return _parse(file_blocks(self.name))
+        return _parse(file_blocks(self.name), tolerant=self._tolerant)
 
 
-class JsonlStream:
+class JsonlStream(Readable):
     """JSON lines on a stream that can be read only once, such as standard input.
 
     The first block decides columns and types; InputDataError on a later row that does not fit.
     """
 
-    def __init__(self, stream: BinaryIO, name: str = STDIN_NAME) -> None:
+    def __init__(self, stream: BinaryIO, name: str = STDIN_NAME, *, tolerant: bool = False) -> None:
         self.name = name
-        self._rest = _parse(stream_blocks(stream, name))
+        self._tolerant = tolerant
+        self._rest = _parse(stream_blocks(stream, name), tolerant=tolerant)
         self._first = next(self._rest, None)
         self.rows: int | None = 0 if self._first is None else None
-        empty = pa.schema([])
-        self.schema = _widen(empty, self._first, name) if self._first else empty
+        self.schema = pa.schema([])
+        if self._first is not None:
+            self.schema = _widen(self.schema, self._first, name, tolerant=tolerant)
 
     def token_count(self, column: str) -> int | None:  # noqa: ARG002 - the interface's
         """Return None: a stream states no totals."""
@@ -107,7 +121,8 @@ class JsonlStream:
         block = self._first
         while block is not None:
             self._refuse_new_columns(block)
-            yield from _to_arrow(block, schema, self.name).pieces(max_rows)
+            rows = _to_arrow(block, schema, self.name, tolerant=self._tolerant)
+            yield from rows.pieces(max_rows)
             block = next(self._rest, None)
 
     def _refuse_new_columns(self, block: _Block) -> None:
@@ -122,8 +137,8 @@ class JsonlStream:
                 )
 
 
-def _parse(blocks: Iterator[LineBlock]) -> Iterator[_Block]:
-    """Yield blocks of parsed lines; InputDataError naming a bad line."""
+def _parse(blocks: Iterator[LineBlock], *, tolerant: bool) -> Iterator[_Block]:
+    """Yield blocks of parsed lines; InputDataError naming a bad line that is not tolerated."""
     for block in blocks:
         lines = block.data.split(b"\n")[: block.count]
         numbers = np.arange(block.first, block.first + block.count)
@@ -133,31 +148,48 @@ def _parse(blocks: Iterator[LineBlock]) -> Iterator[_Block]:
             numbers = numbers[filled]
         if not lines:
             continue
+        rows: list[Any]
+        faults: dict[int, Fault] = {}
         try:
             rows = [orjson.loads(content) for content in lines]
         except orjson.JSONDecodeError:
-            raise _malformed(lines, numbers, block.name) from None
+            rows, faults = _parsed_singly(lines)
         for index, row in enumerate(rows):
-            if not isinstance(row, dict):
-                raise InputDataError(f"{block.name}: line {numbers[index]}: not a JSON object")
-        yield _Block(rows, numbers)
+            if not isinstance(row, dict) and index not in faults:
+                raw = lines[index].decode(errors="replace")
+                rows[index], faults[index] = {}, Fault("not a JSON object", raw)
+        if faults and not tolerant:
+            first = min(faults)
+            raise InputDataError(
+                f"{block.name}: line {numbers[first]}: {faults[first].reason}",
+                hint=UTF8_HINT if faults[first].reason.startswith(NOT_UTF8) else "",
+            )
+        yield _Block(rows, numbers, faults)
 
 
-def _malformed(lines: list[bytes], numbers: np.ndarray, name: str) -> InputDataError:
-    for content, number in zip(lines, numbers, strict=True):
-        place = f"{name}: line {number}"
+def _parsed_singly(lines: list[bytes]) -> tuple[list[Any], dict[int, Fault]]:
+    """Parse lines of which one is malformed at least; such a row is empty, and has a fault."""
+    rows: list[Any] = []
+    faults: dict[int, Fault] = {}
+    for index, content in enumerate(lines):
         try:
             content.decode()
-            orjson.loads(content)
+            rows.append(orjson.loads(content))
+            continue
         except UnicodeDecodeError as error:
-            return not_utf8(place, error.start + 1, content[error.start])
+            reason = not_utf8(error.start + 1, content[error.start])
         except orjson.JSONDecodeError as error:
-            return InputDataError(f"{place}: not valid JSON: {error.msg} (column {error.colno})")
-    raise AssertionError("a block that failed to parse has no bad line")
+            reason = f"not valid JSON: {error.msg} (column {error.colno})"
+        rows.append({})
+        faults[index] = Fault(reason, content.decode(errors="replace"))
+    return rows, faults
 
 
-def _widen(schema: pa.Schema, block: _Block, name: str) -> pa.Schema:
-    """Return `schema` with the columns of `block` added, and types widened to fit its values."""
+def _widen(schema: pa.Schema, block: _Block, name: str, *, tolerant: bool) -> pa.Schema:
+    """Return `schema` with the columns of `block` added, and types widened to fit its values.
+
+    What is tolerated is a value that does not fit those before it: it will be a fault of its row.
+    """
     fields = []
     for column in block.columns:
         values = [row.get(column) for row in block.rows]
@@ -166,6 +198,9 @@ def _widen(schema: pa.Schema, block: _Block, name: str) -> pa.Schema:
             # Converted, not only inferred: inference looks at some values and lets others pass.
             kind = _common_type(known, pa.array(values).type)
         except (pa.ArrowException, OverflowError, TypeError):
+            if tolerant:
+                fields.append(pa.field(column, _type_of_fitting(values, known)))
+                continue
             index, reason = _first_misfit(values, known)
             raise InputDataError(
                 f"{name}: line {block.lines[index]}: column {column}: {reason}"
@@ -177,6 +212,14 @@ def _widen(schema: pa.Schema, block: _Block, name: str) -> pa.Schema:
 def _common_type(first: pa.DataType, second: pa.DataType) -> pa.DataType:
     schemas = [pa.schema([("column", kind)]) for kind in (first, second)]
     return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+
+
+def _type_of_fitting(values: list[Any], kind: pa.DataType) -> pa.DataType:
+    """Return the common type of the values that have one with those before them."""
+    for value in values:
+        with suppress(pa.ArrowException, OverflowError, TypeError):
+            kind = _common_type(kind, pa.array([value]).type)
+    return kind
 
 
 def _first_misfit(values: list[Any], kind: pa.DataType) -> tuple[int, str]:
@@ -199,28 +242,36 @@ def _first_other(blocks: Iterator[_Block], column: str, accept: TypeCheck) -> st
     return ""
 
 
-def _to_arrow(block: _Block, schema: pa.Schema, name: str) -> RowBatch:
+def _to_arrow(block: _Block, schema: pa.Schema, name: str, *, tolerant: bool) -> RowBatch:
     arrays = []
-    for field in schema:
-        values = [row.get(field.name) for row in block.rows]
+    faults = dict(block.faults)
+    for field_ in schema:
+        values = [row.get(field_.name) for row in block.rows]
         try:
-            arrays.append(pa.array(values, type=field.type))
+            arrays.append(pa.array(values, type=field_.type))
         except (pa.ArrowException, OverflowError, TypeError):
-            raise _conversion_error(values, block, field, name) from None
+            misfits = _misfits(values, field_)
+            if not tolerant:
+                first = min(misfits)
+                place = f"{name}: line {block.lines[first]}"
+                raise InputDataError(f"{place}: {misfits[first]}") from None
+            for index, reason in misfits.items():
+                values[index] = None
+                faults.setdefault(index, Fault(reason, orjson.dumps(block.rows[index]).decode()))
+            arrays.append(pa.array(values, type=field_.type))
     batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
-    return RowBatch(batch, name, "line", block.lines)
+    return RowBatch(batch, name, "line", block.lines, faults=faults)
 
 
-def _conversion_error(
-    values: list[Any], block: _Block, field: pa.Field, name: str
-) -> InputDataError:
+def _misfits(values: list[Any], column: pa.Field) -> dict[int, str]:
+    """Return the values that are not of the column's type, and what is said of them."""
+    found = {}
     for index, value in enumerate(values):
         try:
-            pa.array([value], type=field.type)
+            pa.array([value], type=column.type)
         except (pa.ArrowException, OverflowError, TypeError):
-            where = f"{name}: line {block.lines[index]}: column {field.name}"
-            return InputDataError(f"{where}: {_shown(value)} is not of type {field.type}")
-    return InputDataError(f"{name}: column {field.name} is not of type {field.type}")
+            found[index] = f"column {column.name}: {_shown(value)} is not of type {column.type}"
+    return found
 
 
 def _shown(value: object) -> str:

@@ -18,6 +18,8 @@ from fnet_cli.errors import InputDataError
 _CODECS = {".gz": "gzip", ".zst": "zstd"}
 COMPRESSED_SUFFIXES = tuple(_CODECS)
 STDIN_NAME = "<stdin>"
+NOT_UTF8 = "not valid UTF-8"
+UTF8_HINT = "write the text as UTF-8; iconv converts other encodings"
 
 
 @dataclass(frozen=True)
@@ -38,22 +40,40 @@ class LineBlock:
         """The number of the last line."""
         return self.first + self.count - 1
 
-    def text(self) -> str:
-        """Return the lines decoded; InputDataError naming the first byte that is not UTF-8."""
+    def text(self, *, tolerant: bool = False) -> str:
+        """Return the lines decoded; InputDataError naming the first byte that is not UTF-8.
+
+        Where that is tolerated, such a byte becomes a lone surrogate, which no text holds.
+        """
         try:
-            return self.data.decode()
+            return self.data.decode(errors="surrogateescape" if tolerant else "strict")
         except UnicodeDecodeError as error:
             line = self.first + self.data.count(b"\n", 0, error.start)
             byte = error.start - self.data.rfind(b"\n", 0, error.start)
-            raise not_utf8(f"{self.name}: line {line}", byte, self.data[error.start]) from None
+            raise InputDataError(
+                f"{self.name}: line {line}: {not_utf8(byte, self.data[error.start])}",
+                hint=UTF8_HINT,
+            ) from None
 
 
-def not_utf8(place: str, byte: int, value: int) -> InputDataError:
-    """Return the error of a line with such a `value` at `byte`, counted from 1."""
-    return InputDataError(
-        f"{place}: not valid UTF-8: byte {byte} of the line is 0x{value:02x}",
-        hint="write the text as UTF-8; iconv converts other encodings",
-    )
+def not_utf8(byte: int, value: int) -> str:
+    """Return what is said of a line with such a `value` at `byte`, counted from 1."""
+    return f"{NOT_UTF8}: byte {byte} of the line is 0x{value:02x}"
+
+
+def fault_of(text: str) -> str | None:
+    """Return why a text that was decoded with tolerance is none, or None."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        byte = len(text[: error.start].encode()) + 1
+        return not_utf8(byte, ord(text[error.start]) & 0xFF)
+    return None
+
+
+def printable(text: str) -> str:
+    """Return a text that was decoded with tolerance so that it can be written."""
+    return text.encode(errors="replace").decode()
 
 
 def file_blocks(path: str) -> Iterator[LineBlock]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fnet_cli.encoding.options import InputFormat
-from fnet_cli.encoding.readers.base import RowSource
+from fnet_cli.encoding.readers.base import DamagedSource, RowSource
 from fnet_cli.encoding.readers.delimited import DelimitedFile, DelimitedStream
 from fnet_cli.encoding.readers.jsonl import JsonlFile, JsonlStream
 from fnet_cli.encoding.readers.lines import COMPRESSED_SUFFIXES
@@ -28,7 +28,7 @@ _SUFFIXES = {
     ".csv": InputFormat.CSV,
     ".tsv": InputFormat.TSV,
 }
-_FILES: dict[InputFormat, Callable[[str], RowSource]] = {
+_FILES: dict[InputFormat, Callable[..., RowSource]] = {
     InputFormat.PARQUET: ParquetSource,
     InputFormat.JSONL: JsonlFile,
     InputFormat.TEXT: TextFile,
@@ -36,7 +36,7 @@ _FILES: dict[InputFormat, Callable[[str], RowSource]] = {
     InputFormat.TSV: partial(DelimitedFile, delimiter="\t"),
 }
 # What can be read from start to end only: every format of lines.
-_STREAMS: dict[InputFormat, Callable[[BinaryIO], RowSource]] = {
+_STREAMS: dict[InputFormat, Callable[..., RowSource]] = {
     InputFormat.JSONL: JsonlStream,
     InputFormat.TEXT: TextStream,
     InputFormat.CSV: partial(DelimitedStream, delimiter=","),
@@ -53,15 +53,17 @@ def format_of(path: str) -> InputFormat | None:
     return _SUFFIXES.get(name.suffix.lower())
 
 
-def open_source(path: str, forced: InputFormat | None, stdin: BinaryIO | None) -> RowSource:
+def open_source(
+    path: str, forced: InputFormat | None, stdin: BinaryIO | None, *, tolerant: bool = False
+) -> RowSource:
     """Open one input; `-` is `stdin`, or the process's own where that is None.
 
     Without a format by force, standard input is JSON lines and a file is what its suffix says.
-    Raises UsageError for an unknown suffix, and InputDataError for a file that is missing or
-    damaged.
+    Raises UsageError for an unknown suffix, and InputDataError for a file that is missing or,
+    unless that is to be tolerated, damaged.
     """
     if path == STANDARD_STREAM:
-        return _open_stream(forced or InputFormat.JSONL, stdin)
+        return _open_stream(forced or InputFormat.JSONL, stdin, tolerant=tolerant)
     if not Path(path).exists():
         raise InputDataError(f"{path}: no such file")
     if Path(path).is_dir():
@@ -75,12 +77,17 @@ def open_source(path: str, forced: InputFormat | None, stdin: BinaryIO | None) -
             hint=f"known: {', '.join(_SUFFIXES)}, all but Parquet also with "
             f"{' or '.join(COMPRESSED_SUFFIXES)}; or use --input-format",
         )
-    return _FILES[kind](path)
+    try:
+        return _FILES[kind](path, tolerant=tolerant)
+    except InputDataError as error:
+        if not tolerant:
+            raise
+        return DamagedSource(path, str(error))
 
 
-def _open_stream(kind: InputFormat, stdin: BinaryIO | None) -> RowSource:
+def _open_stream(kind: InputFormat, stdin: BinaryIO | None, *, tolerant: bool) -> RowSource:
     if kind not in _STREAMS:
         raise UsageError("Parquet cannot be read from standard input", hint="give a file")
     if stdin is None and sys.stdin is None:
         raise InputDataError("there is no standard input: it is closed")
-    return _STREAMS[kind](stdin or sys.stdin.buffer)
+    return _STREAMS[kind](stdin or sys.stdin.buffer, tolerant=tolerant)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fnet_cli.constants import MAX_READ_BYTES
-from fnet_cli.encoding.readers.base import RowBatch, TypeCheck, from_row
+from fnet_cli.encoding.readers.base import Fault, Readable, RowBatch, TypeCheck, from_row
 from fnet_cli.errors import InputDataError
 
 # Pages are read in pieces of this size instead of whole column chunks, so that a file of one
@@ -18,11 +18,12 @@ from fnet_cli.errors import InputDataError
 _BUFFER_BYTES = 1 << 20
 
 
-class ParquetSource:
+class ParquetSource(Readable):
     """A Parquet file. Raises InputDataError where its footer cannot be read."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, tolerant: bool = False) -> None:
         self.name = path
+        self._tolerant = tolerant
         try:
             # Closed when the program ends or the object goes: a job reads each file once.
             self._file = pq.ParquetFile(
@@ -59,6 +60,9 @@ class ParquetSource:
         `start`-th row are not read.
         """
         groups, row = self._groups_from(start)
+        if self._tolerant:
+            yield from from_row(self._group_by_group(groups, row, columns, max_rows), start - row)
+            return
         try:
             for batch in from_row(self._read(groups, row, columns, max_rows), start - row):
                 yield batch
@@ -67,6 +71,31 @@ class ParquetSource:
             raise self._damaged(error, f" after row {row - 1}" if row else "") from error
         if row != self.rows:
             raise InputDataError(f"{self.name}: its footer states {self.rows} rows, it has {row}")
+
+    def _group_by_group(
+        self, groups: list[int], row: int, columns: Sequence[str], max_rows: int
+    ) -> Iterator[RowBatch]:
+        """Yield all rows; where a row group is damaged, the rest of it as faults."""
+        for group in groups:
+            end = row + self._file.metadata.row_group(group).num_rows
+            try:
+                for batch in self._read([group], row, columns, max_rows):
+                    taken = batch.slice(0, min(len(batch.numbers), end - row))
+                    row += len(taken.numbers)
+                    yield taken
+                reason = f"row group {group} has fewer rows than the footer states"
+            except (pa.ArrowException, OSError) as error:
+                reason = f"row group {group} is damaged: {_one_line(error)}"
+            yield from self._lost(columns, row, end, Fault(reason)).pieces(max_rows)
+            row = end
+
+    def _lost(self, columns: Sequence[str], row: int, end: int, fault: Fault) -> RowBatch:
+        """Return the place of rows that cannot be read."""
+        schema = pa.schema([self.schema.field(name).with_nullable(True) for name in columns])
+        arrays = [pa.nulls(end - row, field.type) for field in schema]
+        batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
+        faults = dict.fromkeys(range(end - row), fault)
+        return RowBatch(batch, self.name, "row", np.arange(row, end), faults=faults)
 
     def _read(
         self, groups: list[int], row: int, columns: Sequence[str], max_rows: int
@@ -101,8 +130,11 @@ class ParquetSource:
             return InputDataError(f"{self.name}: no such file")
         if isinstance(error, PermissionError | IsADirectoryError):
             return InputDataError(f"{self.name}: {error.strerror}")
-        reason = " ".join(str(error).split())
         return InputDataError(
-            f"{self.name}: not a complete Parquet file{place}: {reason:.200}",
+            f"{self.name}: not a complete Parquet file{place}: {_one_line(error)}",
             hint="write the file again; --input-format jsonl if it is JSON lines",
         )
+
+
+def _one_line(error: Exception) -> str:
+    return f"{' '.join(str(error).split()):.200}"

@@ -14,8 +14,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fnet_cli.constants import TEXT_COLUMN
-from fnet_cli.encoding.readers.base import RowBatch, UniformColumns, from_row
-from fnet_cli.encoding.readers.lines import STDIN_NAME, LineBlock, file_blocks, stream_blocks
+from fnet_cli.encoding.readers.base import Fault, RowBatch, UniformColumns, from_row
+from fnet_cli.encoding.readers.lines import (
+    STDIN_NAME,
+    LineBlock,
+    fault_of,
+    file_blocks,
+    printable,
+    stream_blocks,
+)
+from fnet_cli.errors import InputDataError
 
 _SCHEMA = pa.schema([(TEXT_COLUMN, pa.string())])
 
@@ -26,50 +34,71 @@ class TextFile(UniformColumns):
     Raises InputDataError naming the line.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, tolerant: bool = False) -> None:
         self.name = path
         self.schema = _SCHEMA
         self.rows: int | None = 0
-        for block in file_blocks(path):
-            block.text()
-            self.rows += block.count
+        self._tolerant = tolerant
+        with self._up_to_damage(tolerant=tolerant):
+            for block in file_blocks(path):
+                block.text(tolerant=tolerant)
+                self.rows += block.count
 
     def batches(self, columns: Sequence[str], max_rows: int, start: int = 0) -> Iterator[RowBatch]:
         """Yield the lines in file order."""
         blocks = file_blocks(self.name) if start != self.rows else iter(())
-        return from_row(_batches(blocks, columns, max_rows), start)
+        with self._up_to_damage(tolerant=self._tolerant):
+            rows = _batches(blocks, columns, max_rows, tolerant=self._tolerant)
+            yield from from_row(rows, start)
 
 
 class TextStream(UniformColumns):
     """Text on a stream that can be read only once, such as standard input."""
 
-    def __init__(self, stream: BinaryIO, name: str = STDIN_NAME) -> None:
+    def __init__(self, stream: BinaryIO, name: str = STDIN_NAME, *, tolerant: bool = False) -> None:
         self.name = name
         self.schema = _SCHEMA
         self.rows: int | None = None
+        self._tolerant = tolerant
         self._blocks = stream_blocks(stream, name)
 
     def batches(self, columns: Sequence[str], max_rows: int, start: int = 0) -> Iterator[RowBatch]:
         """Yield the lines as they arrive; InputDataError on one that is not UTF-8."""
-        return from_row(_batches(self._blocks, columns, max_rows), start)
+        rows = _batches(self._blocks, columns, max_rows, tolerant=self._tolerant)
+        return from_row(rows, start)
 
 
 def _batches(
-    blocks: Iterator[LineBlock], columns: Sequence[str], max_rows: int
+    blocks: Iterator[LineBlock], columns: Sequence[str], max_rows: int, *, tolerant: bool
 ) -> Iterator[RowBatch]:
     schema = pa.schema([_SCHEMA.field(name) for name in columns])
     for block in blocks:
-        arrays = [_lines(block) for _ in schema]
-        batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
+        lines, faults = _lines(block, tolerant=tolerant)
+        batch = pa.RecordBatch.from_arrays([lines for _ in schema], schema=schema)
         numbers = np.arange(block.first, block.first + block.count)
-        yield from RowBatch(batch, block.name, "line", numbers).pieces(max_rows)
+        yield from RowBatch(batch, block.name, "line", numbers, faults=faults).pieces(max_rows)
 
 
-def _lines(block: LineBlock) -> pa.StringArray:
+def _lines(block: LineBlock, *, tolerant: bool) -> tuple[pa.StringArray, dict[int, Fault]]:
     """Return the lines without their ends, split by Arrow: no Python object a line."""
-    block.text()
+    try:
+        block.text()
+    except InputDataError:
+        if not tolerant:
+            raise
+        return _decoded_singly(block)
     data = block.data.replace(b"\r\n", b"\n")
     offsets = pa.py_buffer(np.array([0, len(data)], np.int32))
     whole = pa.StringArray.from_buffers(1, offsets, pa.py_buffer(data))
     # What follows the last line feed is no line.
-    return pc.split_pattern(whole, "\n").flatten()[: block.count]
+    return pc.split_pattern(whole, "\n").flatten()[: block.count], {}
+
+
+def _decoded_singly(block: LineBlock) -> tuple[pa.StringArray, dict[int, Fault]]:
+    """Return the lines, those that are not UTF-8 empty and with a fault."""
+    lines = block.text(tolerant=True).replace("\r\n", "\n").split("\n")[: block.count]
+    faults = {}
+    for index, line in enumerate(lines):
+        if reason := fault_of(line):
+            lines[index], faults[index] = "", Fault(reason, printable(line))
+    return pa.array(lines, pa.string()), faults

@@ -11,9 +11,9 @@ from fnet_cli.errors import OutputError
 
 JOB = {"preset": "p", "inputs": [{"name": "in", "size": 3}]}
 POINTS = [
-    Checkpoint(Counts(3, 30, 1, 2), [10, 20], "CPU:0", 4096),
-    Checkpoint(Counts(5, 50, 1, 2), [35], "CPU:0", 4096),
-    Checkpoint(Counts(9, 90, 2, 5), [40, 50], "CPU:0", 4096),
+    Checkpoint(Counts(3, 0, 30, 1, 2), [10, 20], 0, "CPU:0", 4096),
+    Checkpoint(Counts(5, 1, 50, 1, 2), [35], 7, "CPU:0", 4096),
+    Checkpoint(Counts(9, 1, 90, 2, 5), [40, 50], 7, "CPU:0", 4096),
 ]
 
 
@@ -26,11 +26,13 @@ def directory(tmp_path) -> JobDirectory:
 
 def write(directory: JobDirectory, points: list[Checkpoint], *, replaces: bool = False) -> None:
     directory.begin(JOB, replaces=replaces)
-    with directory.data.open("r+b") as file:
+    with directory.data.open("r+b") as file, directory.rejected.open("r+b") as rejected:
         for point in points:
             file.write(bytes(point.size - file.tell()))
+            rejected.write(bytes(point.rejected_bytes - rejected.tell()))
             file.flush()
-            directory.save(point, file)
+            rejected.flush()
+            directory.save(point, file, rejected)
 
 
 def test_it_stands_beside_the_output(directory, tmp_path):
@@ -41,7 +43,7 @@ def test_the_last_checkpoint_is_found_with_the_ends_of_all_parts(directory):
     write(directory, POINTS)
     saved = directory.saved()
     assert saved.job == JOB
-    assert saved.checkpoint == Checkpoint(POINTS[2].counts, [10, 20, 35, 40, 50], "CPU:0", 4096)
+    assert saved.checkpoint == Checkpoint(POINTS[2].counts, [10, 20, 35, 40, 50], 7, "CPU:0", 4096)
 
 
 def test_where_nothing_began_nothing_is_found(directory):
@@ -91,15 +93,26 @@ def test_data_that_did_not_reach_the_disk_is_not_counted_on(directory, size, row
     assert (point.counts.rows if point else None) == rows
 
 
+@pytest.mark.parametrize(("size", "rows"), [(8, 9), (7, 9), (6, 3), (0, 3)])
+def test_rejected_rows_that_did_not_reach_the_disk_are_rejected_again(directory, size, rows):
+    write(directory, POINTS)
+    with directory.rejected.open("r+b") as file:
+        file.truncate(size)
+    assert directory.saved().checkpoint.counts.rows == rows
+
+
 def test_going_on_drops_what_came_after_the_checkpoint(directory):
     write(directory, POINTS[:2])
     with directory.data.open("ab") as file:
+        file.write(b"torn")
+    with directory.rejected.open("ab") as file:
         file.write(b"torn")
     with (directory.path / "journal.jsonl").open("ab") as journal:
         journal.write(b'{"counts": {"ro')
     point = directory.saved().checkpoint
     directory.go_on(point)
     assert directory.data.stat().st_size == 35
+    assert directory.rejected.stat().st_size == 7
     with directory.data.open("r+b") as file:
         file.write(bytes(50))
         file.flush()

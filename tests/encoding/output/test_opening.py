@@ -59,7 +59,7 @@ def write_rows(output: JobOutput, rows: int) -> int:
     first = output.begun.counts.rows if output.begun else 0
     output.ran_on("CPU:0", 512)
     for row in range(first, rows):
-        output.write(batch(row), Counts(rows=row + 1))
+        output.write(batch(row), Counts(rows=row + 1), ())
     return first
 
 
@@ -81,7 +81,7 @@ def work(
         first = write_rows(output, rows)
         if fail:
             raise CrashError
-        assert output.close() == rows
+        assert output.close(()) == rows
     return first, kept
 
 
@@ -162,7 +162,7 @@ def test_what_it_ran_on_is_remembered(path):
     crash(path, 2)
     with open_output(target_of(path), JOB, Restart.RESUME, None, lambda _: None) as output:
         assert (output.begun.device, output.begun.batch_tokens) == ("CPU:0", 512)
-        output.close()
+        output.close(())
 
 
 def test_an_error_before_the_first_row_leaves_nothing(path):
@@ -176,9 +176,9 @@ def test_rows_that_wait_for_a_row_group_are_put_away_in_time(path, monkeypatch):
     monkeypatch.setattr(opening, "_CHECKPOINT_SHARE", 1e9)
     with open_output(target_of(path), JOB, Restart.NEVER, None, lambda _: None) as output:
         for row in range(3):
-            output.write(batch(row), Counts(rows=row + 1))
+            output.write(batch(row), Counts(rows=row + 1), ())
             assert JobDirectory(path).saved().checkpoint.counts.rows == row + 1
-        output.close()
+        output.close(())
     assert pq.read_metadata(path).num_row_groups == 3
 
 
@@ -295,7 +295,7 @@ def test_a_second_job_of_the_same_process_is_refused(path):
         thread = threading.Thread(target=second)
         thread.start()
         thread.join()
-        output.close()
+        output.close(())
     assert refused == [f"{path} is being written by process {os.getpid()}"]
 
 
@@ -338,8 +338,8 @@ def test_a_stream_is_not_gone_on_with(path):
     ) as output:
         output.ran_on("CPU:0", 512)
         assert output.begun is None
-        output.write(batch(0, 2), Counts(rows=2))
-        assert output.close() == 2
+        output.write(batch(0, 2), Counts(rows=2), ())
+        assert output.close(()) == 2
     assert [json.loads(line)["id"] for line in stdout.getvalue().splitlines()] == [0, 1]
     assert list(path.parent.iterdir()) == []
 
