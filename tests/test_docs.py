@@ -29,7 +29,8 @@ def shell_blocks(page: Path) -> list[str]:
 
 HOW_TO_COMMANDS = [block.strip() for block in shell_blocks(ROOT / "docs/how-to/encode.md")]
 # A block of these goes on from what the one before it left.
-STORIES = [f"docs/how-to/{name}.md" for name in ("text", "search", "resume", "bad-rows")]
+STORY_NAMES = ("text", "search", "resume", "bad-rows", "datasets")
+STORIES = [f"docs/how-to/{name}.md" for name in STORY_NAMES]
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ Inputs = Annotated[
     list[str],
     typer.Argument(
         help="Parquet, JSON lines, CSV, TSV or plain text files (all but Parquet also .gz, .zst), "
-        "or - for standard input.",
+        "directories of them, patterns in quotes, or - for standard input.",
         metavar="INPUT",
     ),
 ]

@@ -46,6 +46,7 @@ from fnet_cli.encoding.options import (
 from fnet_cli.encoding.output.journal import JobDirectory
 from fnet_cli.encoding.output.target import OutputTarget, check_space, rejected_path
 from fnet_cli.encoding.readers.base import RowSource
+from fnet_cli.encoding.readers.expanding import expanded
 from fnet_cli.encoding.rows_in import open_rows
 from fnet_cli.errors import PresetError, UsageError
 from fnet_cli.presets.fingerprint import weights_sha256
@@ -60,11 +61,11 @@ _JSONL_BYTES_PER_NUMBER = 12
 class JobPlan:
     """A checked job.
 
-    `options` are as they were asked for; where they leave a choice to the preset, `in_force` has
-    it. `rows` and `tokens` are totals where the inputs state them. `expected_bytes` is the size of
-    the embeddings alone, uncompressed. `segments` says per source whether it has segment ids. With
-    `text`, the sources are `TokenizedSource`s; `text_record` is what the output says of them.
-    `rows_are_made` where texts become several rows or none.
+    `options` are as they were asked for, but that `inputs` are files; where they leave a choice to
+    the preset, `in_force` has it. `rows` and `tokens` are totals where the inputs state them.
+    `expected_bytes` is the size of the embeddings alone, uncompressed. `segments` says per source
+    whether it has segment ids. With `text`, the sources are `TokenizedSource`s; `text_record` is
+    what the output says of them. `rows_are_made` where texts become several rows or none.
     """
 
     options: EncodeOptions
@@ -169,12 +170,13 @@ def make_plan(
     InputDataError or OutputError; nothing has been written then.
     """
     check_options(options)
+    options, files = expanded(options)
     kind, path = check_output(options)
     preset = resolve_preset(options.preset, settings, on_pull)
     in_force = settings_in_force(options, preset.encode_settings(), preset.config)
     shape = _batch_shape(options, in_force, preset)
     sha256 = weights_sha256(preset)
-    rows = open_rows(options, preset, in_force.sequence_length, stdin)
+    rows = open_rows(options, files, preset, in_force.sequence_length, stdin)
     refuse_column(EMBEDDING_COLUMN, rows.passthrough, rows.sources[0].name)
     record = _record(options, in_force, preset, sha256)
     record |= {"pad_id": shape.pad_id, **rows.recorded}
@@ -198,8 +200,7 @@ def make_plan(
         tokens=total([source.token_count(options.token_column) for source in rows.sources]),
     )
     plan = _limited(_quarantining(plan))
-    if path is not None and plan.expected_bytes:
-        check_space(path, plan.expected_bytes - _bytes_there(path, options))
+    _check_room(plan)
     return plan
 
 
@@ -252,6 +253,12 @@ def _embedding_type(
     if in_force.pooling is Pooling.TOKENS:
         return pa.list_(pa.field("element", vector, nullable=False))
     return vector
+
+
+def _check_room(plan: JobPlan) -> None:
+    path = plan.target.path
+    if path is not None and plan.expected_bytes:
+        check_space(path, plan.expected_bytes - _bytes_there(path, plan.options))
 
 
 def _bytes_there(path: Path, options: EncodeOptions) -> int:

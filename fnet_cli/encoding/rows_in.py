@@ -12,7 +12,9 @@ from fnet_cli.constants import CHUNK_COLUMNS, TOKENS_METADATA_KEY
 from fnet_cli.encoding.checking import check_ids, passthrough
 from fnet_cli.encoding.options import EncodeOptions, TextOptions
 from fnet_cli.encoding.readers.base import DamagedSource, RowSource
+from fnet_cli.encoding.readers.expanding import InputFiles
 from fnet_cli.encoding.readers.opening import open_source
+from fnet_cli.encoding.readers.partitions import PartitionedSource
 from fnet_cli.encoding.texts import (
     Tokenizing,
     text_in_force,
@@ -41,12 +43,15 @@ class RowsIn:
 
 
 def open_rows(
-    options: EncodeOptions, preset: LocalPreset, sequence_length: int, stdin: BinaryIO | None
+    options: EncodeOptions,
+    files: InputFiles,
+    preset: LocalPreset,
+    sequence_length: int,
+    stdin: BinaryIO | None,
 ) -> RowsIn:
     """Open every input; raises UsageError, InputDataError and PresetError."""
     sources: tuple[RowSource, ...] = tuple(
-        open_source(name, options.input_format, stdin, tolerant=options.tolerates)
-        for name in options.inputs
+        _open(name, options, files, stdin) for name in files.files
     )
     if all(isinstance(source, DamagedSource) for source in sources):
         raise InputDataError(str(sources[0].damage), hint="no input can be read")
@@ -62,6 +67,14 @@ def open_rows(
         are_made=text.makes_rows if text else any(map(_is_of_made_rows, sources)),
         recorded=_recorded(preset, text),
     )
+
+
+def _open(
+    name: str, options: EncodeOptions, files: InputFiles, stdin: BinaryIO | None
+) -> RowSource:
+    source = open_source(name, options.input_format, stdin, tolerant=options.tolerates)
+    values = files.partitions.get(name)
+    return PartitionedSource(source, values) if values else source
 
 
 def _is_of_made_rows(source: RowSource) -> bool:

@@ -24,6 +24,7 @@ from fnet_cli.encoding.readers.base import (
     TypeCheck,
     column_type,
 )
+from fnet_cli.encoding.readers.partitions import PartitionedSource
 from fnet_cli.encoding.readers.text import TextFile, TextStream
 from fnet_cli.errors import InputDataError, PresetError, UsageError
 from fnet_cli.presets.resolving import LocalPreset
@@ -184,8 +185,13 @@ class TokenizedSource:
 
 def text_in_force(options: EncodeOptions, sources: Sequence[RowSource]) -> TextOptions | None:
     """Return how the job reads texts, or None where its rows are ids: plain text says it itself."""
-    plain = any(isinstance(source, TextFile | TextStream) for source in sources)
+    plain = any(map(_is_plain_text, sources))
     return options.text or (TextOptions() if plain else None)
+
+
+def _is_plain_text(source: RowSource) -> bool:
+    inner = source.inner if isinstance(source, PartitionedSource) else source
+    return isinstance(inner, TextFile | TextStream)
 
 
 def tokenized_sources(sources: Sequence[RowSource], how: Tokenizing) -> tuple[TokenizedSource, ...]:

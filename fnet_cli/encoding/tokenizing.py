@@ -27,6 +27,7 @@ from fnet_cli.encoding.options import EncodeOptions, TextOptions, Truncate, sett
 from fnet_cli.encoding.output.sinks import open_sink
 from fnet_cli.encoding.output.target import OutputTarget, check_counts
 from fnet_cli.encoding.readers.base import RowBatch
+from fnet_cli.encoding.readers.expanding import expanded
 from fnet_cli.encoding.report import JobReport, Progress
 from fnet_cli.encoding.rows import check_not_longer
 from fnet_cli.encoding.rows_in import RowsIn, open_rows
@@ -103,11 +104,12 @@ def tokenize_files(options: EncodeOptions, context: JobContext | None = None) ->
 def _make_plan(options: EncodeOptions, context: JobContext) -> _Plan:
     options = replace(options, text=options.text or TextOptions())
     check_options(options)
+    options, files = expanded(options)
     kind, path = check_output(options)
     preset = resolve_preset(options.preset, context.settings, context.on_pull)
     in_force = settings_in_force(options, preset.encode_settings(), preset.config)
     check_sequence_length(in_force.sequence_length, preset)
-    rows = open_rows(options, preset, in_force.sequence_length, context.stdin)
+    rows = open_rows(options, files, preset, in_force.sequence_length, context.stdin)
     _refuse_ids(rows, options)
     settings = {
         "sequence_length": in_force.sequence_length,

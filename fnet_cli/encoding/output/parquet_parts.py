@@ -26,6 +26,7 @@ _NUM_ROWS, _ROW_GROUPS = 3, 4
 _COLUMNS, _GROUP_OFFSET, _ORDINAL = 1, 5, 7
 _CHUNK_OFFSETS = (2, 4, 6)  # file_offset, offset_index_offset, column_index_offset
 _CHUNK_METADATA = 3
+_PATH, _NUM_VALUES = 3, 5
 _PAGE_OFFSETS = (9, 10, 11, 14)  # data, index and dictionary page, bloom filter
 _MOST_ORDINAL = 2**15 - 1  # it is 16 bits wide, and optional
 
@@ -98,3 +99,21 @@ def footers_in(file: BinaryIO, ends: list[int]) -> Iterator[bytes]:
             raise ThriftError("not the end of a Parquet file")
         file.seek(end - _TAIL_BYTES - size)
         yield file.read(size)
+
+
+def values_in(footer: bytes, column: str) -> int:
+    """Return how many values a footer states for a top-level column, in all its row groups.
+
+    pyarrow says it too, but ends the process over some damaged footers. Raises ThriftError for a
+    footer that is none.
+    """
+    total = 0
+    try:
+        for group in read_struct(footer)[_ROW_GROUPS].value.items:
+            for chunk in group[_COLUMNS].value.items:
+                metadata = chunk[_CHUNK_METADATA].value
+                if metadata[_PATH].value.items[0] == column.encode():
+                    total += int(metadata[_NUM_VALUES].value)
+    except (KeyError, IndexError, AttributeError, TypeError) as error:
+        raise ThriftError("the footer lacks a column's metadata") from error
+    return total

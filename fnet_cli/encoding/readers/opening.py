@@ -28,6 +28,7 @@ _SUFFIXES = {
     ".csv": InputFormat.CSV,
     ".tsv": InputFormat.TSV,
 }
+KNOWN_SUFFIXES = tuple(_SUFFIXES)
 _FILES: dict[InputFormat, Callable[..., RowSource]] = {
     InputFormat.PARQUET: ParquetSource,
     InputFormat.JSONL: JsonlFile,

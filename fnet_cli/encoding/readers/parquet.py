@@ -2,52 +2,87 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fnet_cli.constants import MAX_READ_BYTES
+from fnet_cli.constants import MAX_READ_BYTES, MAX_WINDOW_ROWS
+from fnet_cli.encoding.output.parquet_parts import footers_in, values_in
+from fnet_cli.encoding.output.thrift_compact import ThriftError
 from fnet_cli.encoding.readers.base import Fault, Readable, RowBatch, TypeCheck, from_row
 from fnet_cli.errors import InputDataError
 
 # Pages are read in pieces of this size instead of whole column chunks, so that a file of one
 # huge row group streams too.
 _BUFFER_BYTES = 1 << 20
+# Runs of one value take no room; more than this, and memory or time would be at a footer's mercy.
+_MOST_ROWS_PER_BYTE = 4096
+_MOST_FOOTER_BYTES = 1 << 20  # parsed in Python, in about a second
+# The last: names in a footer may be no text.
+_READ_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
 
 
 class ParquetSource(Readable):
-    """A Parquet file. Raises InputDataError where its footer cannot be read."""
+    """A Parquet file. Raises InputDataError where its footer cannot be read, or contradicts itself.
+
+    It is open only while it is read: a job may have more files than a process may open.
+    """
 
     def __init__(self, path: str, *, tolerant: bool = False) -> None:
         self.name = path
         self._tolerant = tolerant
+        with self._opened() as file:
+            metadata = file.metadata
+            self.schema: pa.Schema = file.schema_arrow
+            self.rows: int | None = metadata.num_rows
+            groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+            self._group_rows = [int(group.num_rows) for group in groups]
+            self._bytes = sum(max(0, int(group.total_byte_size)) for group in groups)
+        self._check_rows(metadata.num_rows)
+
+    @contextmanager
+    def _opened(self) -> Iterator[pq.ParquetFile]:
         try:
-            # Closed when the program ends or the object goes: a job reads each file once.
-            self._file = pq.ParquetFile(
-                Path(path),
+            file = pq.ParquetFile(
+                Path(self.name),
                 buffer_size=_BUFFER_BYTES,
                 pre_buffer=False,
                 page_checksum_verification=True,  # where the writer stored them
             )
-            self.schema: pa.Schema = self._file.schema_arrow
-        except (pa.ArrowException, OSError) as error:
+            with file:
+                yield file
+        except _READ_ERRORS as error:
             raise self._damaged(error) from error
-        self.rows: int | None = self._file.metadata.num_rows
+
+    def _check_rows(self, rows: int) -> None:
+        """Raise InputDataError for numbers of rows that cannot be."""
+        size = Path(self.name).stat().st_size
+        if min(self._group_rows, default=0) < 0 or sum(self._group_rows) != rows:
+            reason = f"its footer states {rows} rows, its row groups {sum(self._group_rows)}"
+        elif rows > size * _MOST_ROWS_PER_BYTE:
+            reason = f"its footer states {rows} rows in {size} bytes"
+        else:
+            return
+        raise InputDataError(f"{self.name}: not a complete Parquet file: {reason}")
 
     def token_count(self, column: str) -> int | None:
-        """Return the values the footer states for `column`; a null or empty list counts one."""
-        metadata = self._file.metadata
-        total = 0
-        for group in range(metadata.num_row_groups):
-            row_group = metadata.row_group(group)
-            for index in range(row_group.num_columns):
-                chunk = row_group.column(index)
-                if chunk.path_in_schema.split(".", 1)[0] == column:
-                    total += chunk.num_values
-        return total
+        """Return the values the footer states for `column`; a null or empty list counts one.
+
+        None where the footer is too long to be looked through.
+        """
+        try:
+            with Path(self.name).open("rb") as file:
+                end = file.seek(0, os.SEEK_END)
+                (footer,) = footers_in(file, [end])
+            return values_in(footer, column) if len(footer) <= _MOST_FOOTER_BYTES else None
+        except (ThriftError, OSError) as error:
+            raise self._damaged(error) from error
 
     def first_other(self, column: str, accept: TypeCheck) -> str:  # noqa: ARG002 - the interface's
         """Return nothing: a Parquet column has one type."""
@@ -60,33 +95,40 @@ class ParquetSource(Readable):
         `start`-th row are not read.
         """
         groups, row = self._groups_from(start)
-        if self._tolerant:
-            yield from from_row(self._group_by_group(groups, row, columns, max_rows), start - row)
-            return
+        with self._opened() as file:
+            if file.metadata.num_rows != self.rows or file.schema_arrow != self.schema:
+                raise InputDataError(f"{self.name}: it changed while it was read")
+            reading = _Reading(file, self.name, list(columns), self._batch_rows(max_rows))
+            rows = self._in_one(reading, groups, row)
+            if self._tolerant:
+                rows = self._group_by_group(reading, groups, row)
+            yield from from_row(rows, start - row)
+
+    def _in_one(self, reading: _Reading, groups: list[int], row: int) -> Iterator[RowBatch]:
+        """Yield all rows, up to what is damaged."""
         try:
-            for batch in from_row(self._read(groups, row, columns, max_rows), start - row):
+            for batch in reading.rows_of(groups, row):
                 yield batch
-                row = int(batch.numbers[-1]) + 1
-        except (pa.ArrowException, OSError) as error:
+                row += len(batch.numbers)
+        except _READ_ERRORS as error:
             raise self._damaged(error, f" after row {row - 1}" if row else "") from error
         if row != self.rows:
             raise InputDataError(f"{self.name}: its footer states {self.rows} rows, it has {row}")
 
-    def _group_by_group(
-        self, groups: list[int], row: int, columns: Sequence[str], max_rows: int
-    ) -> Iterator[RowBatch]:
+    def _group_by_group(self, reading: _Reading, groups: list[int], row: int) -> Iterator[RowBatch]:
         """Yield all rows; where a row group is damaged, the rest of it as faults."""
         for group in groups:
-            end = row + self._file.metadata.row_group(group).num_rows
+            end = row + self._group_rows[group]
             try:
-                for batch in self._read([group], row, columns, max_rows):
+                for batch in reading.rows_of([group], row):
                     taken = batch.slice(0, min(len(batch.numbers), end - row))
                     row += len(taken.numbers)
                     yield taken
-                reason = f"row group {group} has fewer rows than the footer states"
-            except (pa.ArrowException, OSError) as error:
-                reason = f"row group {group} is damaged: {_one_line(error)}"
-            yield from self._lost(columns, row, end, Fault(reason)).pieces(max_rows)
+                fault = Fault(f"row group {group} has fewer rows than the footer states")
+            except _READ_ERRORS as error:
+                fault = Fault(f"row group {group} is damaged: {_one_line(error)}")
+            for first in range(row, end, MAX_WINDOW_ROWS):
+                yield self._lost(reading.columns, first, min(first + MAX_WINDOW_ROWS, end), fault)
             row = end
 
     def _lost(self, columns: Sequence[str], row: int, end: int, fault: Fault) -> RowBatch:
@@ -97,33 +139,18 @@ class ParquetSource(Readable):
         faults = dict.fromkeys(range(end - row), fault)
         return RowBatch(batch, self.name, "row", np.arange(row, end), faults=faults)
 
-    def _read(
-        self, groups: list[int], row: int, columns: Sequence[str], max_rows: int
-    ) -> Iterator[RowBatch]:
-        names = list(columns)
-        size = min(max_rows, max(1, MAX_READ_BYTES // self._row_bytes()))
-        for batch in self._file.iter_batches(batch_size=size, row_groups=groups, columns=names):
-            numbers = np.arange(row, row + batch.num_rows)
-            yield RowBatch(batch.select(names), self.name, "row", numbers)
-            row += batch.num_rows
-
     def _groups_from(self, start: int) -> tuple[list[int], int]:
         """Return the row groups that hold the `start`-th row and those after, and the first row."""
-        metadata = self._file.metadata
         first = row = 0
-        while first < metadata.num_row_groups:
-            rows = metadata.row_group(first).num_rows
-            if row + rows > start:
-                break
-            first, row = first + 1, row + rows
-        return list(range(first, metadata.num_row_groups)), row
+        while first < len(self._group_rows) and row + self._group_rows[first] <= start:
+            row += self._group_rows[first]
+            first += 1
+        return list(range(first, len(self._group_rows))), row
 
-    def _row_bytes(self) -> int:
-        """Return the mean size of a row in memory, all columns together."""
-        metadata = self._file.metadata
-        groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
-        total = sum(max(0, int(group.total_byte_size)) for group in groups)
-        return max(1, total // max(1, int(metadata.num_rows)))
+    def _batch_rows(self, max_rows: int) -> int:
+        """Return how many rows of the mean size, all columns together, are read at a time."""
+        row_bytes = max(1, self._bytes // max(1, self.rows or 0))
+        return min(max_rows, max(1, MAX_READ_BYTES // row_bytes))
 
     def _damaged(self, error: Exception, place: str = "") -> InputDataError:
         if isinstance(error, FileNotFoundError):
@@ -134,6 +161,25 @@ class ParquetSource(Readable):
             f"{self.name}: not a complete Parquet file{place}: {_one_line(error)}",
             hint="write the file again; --input-format jsonl if it is JSON lines",
         )
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How an open file is read."""
+
+    file: pq.ParquetFile
+    name: str
+    columns: list[str]
+    batch_rows: int
+
+    def rows_of(self, groups: list[int], row: int) -> Iterator[RowBatch]:
+        """Yield the rows of row groups, the first of which is the `row`-th of the file."""
+        for batch in self.file.iter_batches(
+            batch_size=self.batch_rows, row_groups=groups, columns=self.columns
+        ):
+            numbers = np.arange(row, row + batch.num_rows)
+            yield RowBatch(batch.select(self.columns), self.name, "row", numbers)
+            row += batch.num_rows
 
 
 def _one_line(error: Exception) -> str:
