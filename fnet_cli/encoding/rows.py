@@ -65,6 +65,8 @@ def read_ids(rows: RowBatch, column: IdColumn) -> TokenRows:
     lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
     lengths = lengths.astype(np.int64)
     values = array.flatten()
+    if pa.types.is_null(values.type):  # lists of nothing but nulls
+        values = values.cast(pa.int32())
     ends = np.cumsum(lengths)
     faults: dict[int, str] = {}
     for row, message in _faults(array, ends, values, column):

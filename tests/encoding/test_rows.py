@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fnet_cli.encoding.readers.base import RowBatch
+from fnet_cli.encoding.readers.base import FaultyRowsError, RowBatch
 from fnet_cli.encoding.rows import (
     IdColumn,
     check_not_longer,
@@ -95,6 +95,25 @@ def test_ids_beyond_64_bits_signed_are_named_with_their_value():
 def test_a_column_of_nothing_but_nulls_is_null_lists():
     with pytest.raises(InputDataError, match="row 10: .* the list is null"):
         read_ids(row_batch(pa.nulls(3)), COLUMN)
+
+
+def test_lists_of_nothing_but_nulls_hold_nulls():
+    array = pa.array([[None], [None, None]])
+    assert pa.types.is_null(array.type.value_type)
+    with pytest.raises(InputDataError, match="row 10: column token_ids: the list holds a null"):
+        read_ids(row_batch(array), COLUMN)
+
+
+def test_all_faulty_rows_of_a_batch_are_named():
+    rows = [[1], None, [], [5, None, 100, -1], [2], [100]]
+    with pytest.raises(FaultyRowsError) as caught:
+        read_ids(row_batch(pa.array(rows, pa.list_(pa.int32()))), COLUMN)
+    assert caught.value.faults == {
+        1: "column token_ids: the list is null",
+        2: "column token_ids: the list is empty",
+        3: "column token_ids: the list holds a null",
+        5: "column token_ids: id 100 is not in 0..99 (the vocabulary is 100)",
+    }
 
 
 @pytest.mark.parametrize(

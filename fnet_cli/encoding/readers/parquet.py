@@ -80,9 +80,15 @@ class ParquetSource(Readable):
             with Path(self.name).open("rb") as file:
                 end = file.seek(0, os.SEEK_END)
                 (footer,) = footers_in(file, [end])
-            return values_in(footer, column) if len(footer) <= _MOST_FOOTER_BYTES else None
+            if len(footer) > _MOST_FOOTER_BYTES:
+                return None
+            values = values_in(footer, column)
         except (ThriftError, OSError) as error:
             raise self._damaged(error) from error
+        if not 0 <= values <= end * _MOST_ROWS_PER_BYTE:
+            reason = ValueError(f"its footer states {values} values of {column} in {end} bytes")
+            raise self._damaged(reason)
+        return values
 
     def first_other(self, column: str, accept: TypeCheck) -> str:  # noqa: ARG002 - the interface's
         """Return nothing: a Parquet column has one type."""

@@ -12,7 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fnet_cli.encoding.output.parquet_parts import JoinedFooter, footer_of, footers_in
+from fnet_cli.encoding.output.parquet_parts import (
+    JoinedFooter,
+    footer_of,
+    footers_in,
+    values_in,
+)
 from fnet_cli.encoding.output.thrift_compact import ThriftError
 
 SCHEMA = pa.schema(
@@ -124,3 +129,19 @@ def test_more_row_groups_than_their_ordinals_can_count():
     assert pq.read_metadata(io.BytesIO(data)).num_row_groups == 32_800
     last = pq.ParquetFile(io.BytesIO(data)).read_row_group(32_799)
     assert last.equals(rows_from(0, 1))
+
+
+def test_the_values_of_a_column_are_those_that_pyarrow_states():
+    data = joined([part_of(part) for part in in_parts([20, 0, 33])])
+    metadata = pq.read_metadata(io.BytesIO(data))
+    for index, name in enumerate(SCHEMA.names):
+        groups = range(metadata.num_row_groups)
+        wanted = sum(metadata.row_group(group).column(index).num_values for group in groups)
+        assert values_in(bytes(footer_of(data)), name) == wanted
+    assert values_in(bytes(footer_of(data)), "other") == 0
+
+
+@pytest.mark.parametrize("footer", [b"", b"\0", b"\xff" * 9, b"\x49\x15\x02\0", b"\x45\x02\0"])
+def test_values_of_what_is_no_footer_are_refused(footer):
+    with pytest.raises(ThriftError):
+        values_in(footer, "id")
