@@ -29,7 +29,7 @@ def shell_blocks(page: Path) -> list[str]:
 
 HOW_TO_COMMANDS = [block.strip() for block in shell_blocks(ROOT / "docs/how-to/encode.md")]
 # A block of these goes on from what the one before it left.
-STORY_NAMES = ("text", "search", "resume", "bad-rows", "datasets")
+STORY_NAMES = ("text", "search", "resume", "bad-rows", "datasets", "verify")
 STORIES = [f"docs/how-to/{name}.md" for name in STORY_NAMES]
 
 
@@ -43,7 +43,8 @@ def run_commands(text: str, directory: Path) -> str:
     """Run lines in which `fnet` and `python` are this environment's; return what they print."""
     python = shlex.quote(sys.executable)
     text = re.sub(r"^python(?= -)", python, text, flags=re.MULTILINE)
-    text = re.sub(r"\bfnet(?= (?:encode|tokenize|detokenize))", f"{python} -m fnet_cli", text)
+    ours = r"\bfnet(?= (?:encode|tokenize|detokenize|verify-output))"
+    text = re.sub(ours, f"{python} -m fnet_cli", text)
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", text],
         cwd=directory,

@@ -12,6 +12,7 @@ from fnet_cli.cli.encode import encode
 from fnet_cli.cli.presets import presets_app
 from fnet_cli.cli.summary import summary
 from fnet_cli.cli.tokenize import detokenize, tokenize
+from fnet_cli.cli.verify_output import verify_output
 from fnet_cli.constants import __version__
 
 app = typer.Typer(
@@ -42,6 +43,7 @@ def _options(
 app.command()(encode)
 app.command()(tokenize)
 app.command()(detokenize)
+app.command()(verify_output)
 app.command()(summary)
 app.command()(bench)
 app.add_typer(presets_app)
