@@ -50,7 +50,8 @@ def _windows(plan: JobPlan, done: int) -> Iterator[RowBatch]:
         rows = source.batches(_columns(plan, has_segments), plan.window_rows, start)
         done -= start
         # Rows on a pipe do not wait for those that fill a window.
-        for window in rows if name == STANDARD_STREAM else _filled(rows, plan):
+        arriving = name == STANDARD_STREAM and source.rows is None
+        for window in rows if arriving else _filled(rows, plan):
             if done:
                 done -= len(window.numbers)
                 continue

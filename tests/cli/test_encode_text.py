@@ -75,7 +75,7 @@ def test_texts_encode_as_their_tokens_through_a_pipe_do(tmp_path):
         (["t.csv", "--chunk", "4", "--pair-column", "id"], "a chunk is of one text", 2),
         (["t.csv", "--chunk", "100000"], "are over the sequence length", 2),
         (["t.csv", "--text-column", "text", "--preset", "./bare"], "has no tokenizer", 4),
-        (["-", "--input-format", "parquet"], "Parquet cannot be read from standard input", 2),
+        (["-", "--input-format", "parquet"], "<stdin>: not a complete Parquet file", 3),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, arguments, message, code):

@@ -21,7 +21,7 @@ from fnet_cli.encoding.options import InputFormat
 from fnet_cli.encoding.readers.jsonl import JsonlFile, JsonlStream
 from fnet_cli.encoding.readers.opening import format_of, open_source
 from fnet_cli.encoding.readers.parquet import ParquetSource
-from fnet_cli.errors import FnetError, InputDataError, UsageError
+from fnet_cli.errors import FnetError, InputDataError, OutputError, UsageError
 
 ROWS = [{"token_ids": [1, 2, 3], "name": "a"}, {"token_ids": [4], "name": None}]
 
@@ -280,9 +280,33 @@ def test_standard_input_is_json_lines_unless_said_otherwise(forced, data, column
     assert read_all(source, [column]) == [{column: value}]
 
 
-def test_parquet_is_not_read_from_standard_input():
-    with pytest.raises(UsageError, match="Parquet cannot be read from standard input"):
-        open_source("-", InputFormat.PARQUET, io.BytesIO())
+def test_parquet_on_standard_input_is_read_like_a_file(tmp_path):
+    table = pa.table({"id": list(range(50)), "token_ids": [[row, 1] for row in range(50)]})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=20)
+    source = open_source(
+        "-", InputFormat.PARQUET, io.BytesIO((tmp_path / "a.parquet").read_bytes())
+    )
+    assert (source.name, source.rows, source.token_count("token_ids")) == ("<stdin>", 50, 100)
+    for start in (0, 19, 45):
+        rows = [row for batch in source.batches(["id"], 7, start) for row in batch.numbers]
+        assert rows == list(range(start, 50))
+    assert read_all(source, ["id", "token_ids"]) == table.to_pylist()
+
+
+def test_parquet_on_standard_input_leaves_no_file(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"id": [1]}), stream)
+    source = open_source("-", InputFormat.PARQUET, io.BytesIO(stream.getvalue()))
+    assert list(tmp_path.iterdir()) == []
+    assert read_all(source, ["id"]) == [{"id": 1}]
+
+
+def test_where_standard_input_has_no_room_it_says_where(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    with pytest.raises(OutputError, match="Parquet on standard input is copied there") as caught:
+        open_source("-", InputFormat.PARQUET, io.BytesIO(b"PAR1"))
+    assert "TMPDIR" in caught.value.hint
 
 
 def test_standard_input_that_is_closed_is_an_error(monkeypatch):

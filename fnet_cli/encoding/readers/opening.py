@@ -13,7 +13,7 @@ from fnet_cli.encoding.readers.base import DamagedSource, RowSource
 from fnet_cli.encoding.readers.delimited import DelimitedFile, DelimitedStream
 from fnet_cli.encoding.readers.jsonl import JsonlFile, JsonlStream
 from fnet_cli.encoding.readers.lines import COMPRESSED_SUFFIXES
-from fnet_cli.encoding.readers.parquet import ParquetSource
+from fnet_cli.encoding.readers.parquet import ParquetSource, SpooledParquet
 from fnet_cli.encoding.readers.text import TextFile, TextStream
 from fnet_cli.errors import InputDataError, UsageError
 
@@ -36,8 +36,9 @@ _FILES: dict[InputFormat, Callable[..., RowSource]] = {
     InputFormat.CSV: partial(DelimitedFile, delimiter=","),
     InputFormat.TSV: partial(DelimitedFile, delimiter="\t"),
 }
-# What can be read from start to end only: every format of lines.
+# From start to end only, but for Parquet.
 _STREAMS: dict[InputFormat, Callable[..., RowSource]] = {
+    InputFormat.PARQUET: SpooledParquet,
     InputFormat.JSONL: JsonlStream,
     InputFormat.TEXT: TextStream,
     InputFormat.CSV: partial(DelimitedStream, delimiter=","),
@@ -50,7 +51,7 @@ def format_of(path: str) -> InputFormat | None:
     name = Path(path)
     if name.suffix.lower() in COMPRESSED_SUFFIXES:
         inner = _SUFFIXES.get(Path(name.stem).suffix.lower())
-        return inner if inner in _STREAMS else None
+        return inner if inner is not InputFormat.PARQUET else None
     return _SUFFIXES.get(name.suffix.lower())
 
 
@@ -87,8 +88,6 @@ def open_source(
 
 
 def _open_stream(kind: InputFormat, stdin: BinaryIO | None, *, tolerant: bool) -> RowSource:
-    if kind not in _STREAMS:
-        raise UsageError("Parquet cannot be read from standard input", hint="give a file")
     if stdin is None and sys.stdin is None:
         raise InputDataError("there is no standard input: it is closed")
     return _STREAMS[kind](stdin or sys.stdin.buffer, tolerant=tolerant)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +20,8 @@ from fnet_cli.constants import MAX_READ_BYTES, MAX_WINDOW_ROWS
 from fnet_cli.encoding.output.parquet_parts import footers_in, values_in
 from fnet_cli.encoding.output.thrift_compact import ThriftError
 from fnet_cli.encoding.readers.base import Fault, Readable, RowBatch, TypeCheck, from_row
-from fnet_cli.errors import InputDataError
+from fnet_cli.encoding.readers.lines import STDIN_NAME
+from fnet_cli.errors import InputDataError, OutputError
 
 # Pages are read in pieces of this size instead of whole column chunks, so that a file of one
 # huge row group streams too.
@@ -34,8 +39,9 @@ class ParquetSource(Readable):
     It is open only while it is read: a job may have more files than a process may open.
     """
 
-    def __init__(self, path: str, *, tolerant: bool = False) -> None:
-        self.name = path
+    def __init__(self, path: str, *, name: str = "", tolerant: bool = False) -> None:
+        self.name = name or path
+        self._path = Path(path)
         self._tolerant = tolerant
         with self._opened() as file:
             metadata = file.metadata
@@ -50,7 +56,7 @@ class ParquetSource(Readable):
     def _opened(self) -> Iterator[pq.ParquetFile]:
         try:
             file = pq.ParquetFile(
-                Path(self.name),
+                self._path,
                 buffer_size=_BUFFER_BYTES,
                 pre_buffer=False,
                 page_checksum_verification=True,  # where the writer stored them
@@ -62,7 +68,7 @@ class ParquetSource(Readable):
 
     def _check_rows(self, rows: int) -> None:
         """Raise InputDataError for numbers of rows that cannot be."""
-        size = Path(self.name).stat().st_size
+        size = self._path.stat().st_size
         if min(self._group_rows, default=0) < 0 or sum(self._group_rows) != rows:
             reason = f"its footer states {rows} rows, its row groups {sum(self._group_rows)}"
         elif rows > size * _MOST_ROWS_PER_BYTE:
@@ -77,7 +83,7 @@ class ParquetSource(Readable):
         None where the footer is too long to be looked through.
         """
         try:
-            with Path(self.name).open("rb") as file:
+            with self._path.open("rb") as file:
                 end = file.seek(0, os.SEEK_END)
                 (footer,) = footers_in(file, [end])
             if len(footer) > _MOST_FOOTER_BYTES:
@@ -167,6 +173,28 @@ class ParquetSource(Readable):
             f"{self.name}: not a complete Parquet file{place}: {_one_line(error)}",
             hint="write the file again; --input-format jsonl if it is JSON lines",
         )
+
+
+class SpooledParquet(ParquetSource):
+    """Parquet on a stream: it must be read from its end, so it is copied to a file without a name.
+
+    Raises OutputError where the directory of temporary files cannot take it.
+    """
+
+    def __init__(self, stream: BinaryIO, name: str = STDIN_NAME, *, tolerant: bool = False) -> None:
+        try:
+            # Open as long as this object is there; gone when the process is, however it ends.
+            spool = tempfile.TemporaryFile()  # noqa: SIM115
+            weakref.finalize(self, spool.close)
+            shutil.copyfileobj(stream, spool, _BUFFER_BYTES)
+            spool.flush()
+        except OSError as error:
+            raise OutputError(
+                f"{tempfile.gettempdir()}: {error.strerror}: Parquet on standard input is copied "
+                "there to be read",
+                hint="name another directory with TMPDIR, or give the input as a file",
+            ) from error
+        super().__init__(f"/dev/fd/{spool.fileno()}", name=name, tolerant=tolerant)
 
 
 @dataclass(frozen=True)
