@@ -31,7 +31,7 @@ def option(text: str, panel: str, *names: str, metavar: str | None = None) -> An
 Inputs = Annotated[
     list[str],
     typer.Argument(
-        help="Parquet, JSON lines, CSV, TSV or plain text files (all but Parquet also .gz, .zst), "
+        help="Parquet, Arrow, JSON lines, CSV, TSV or plain text files (lines also .gz, .zst), "
         "directories of them, patterns in quotes, or - for standard input.",
         metavar="INPUT",
     ),

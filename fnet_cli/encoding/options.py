@@ -63,6 +63,7 @@ class InputFormat(StrEnum):
     """File formats that are read."""
 
     PARQUET = "parquet"
+    ARROW = "arrow"  # IPC files and streams, Feather
     JSONL = "jsonl"
     TEXT = "text"  # a row a line
     CSV = "csv"

@@ -50,12 +50,24 @@ def good_files() -> dict[str, bytes]:
         "texts.txt": "\n".join(texts).encode(),
         "records.csv": csv.encode(),
         "records.tsv": csv.replace(",", "\t").encode(),
+        "file.arrow": ipc(table, pa.ipc.new_file, "zstd"),
+        "stream.arrow": ipc(table, pa.ipc.new_stream, None),
     }
 
 
 def parquet(table: pa.Table, **options) -> bytes:
     stream = io.BytesIO()
     pq.write_table(table, stream, **options)
+    return stream.getvalue()
+
+
+def ipc(
+    table: pa.Table, opened: Callable[..., pa.RecordBatchFileWriter], codec: str | None
+) -> bytes:
+    stream = io.BytesIO()
+    options = pa.ipc.IpcWriteOptions(compression=codec)
+    with opened(stream, table.schema, options=options) as writer:
+        writer.write_table(table, max_chunksize=25)
     return stream.getvalue()
 
 

@@ -24,7 +24,8 @@ MOST_MEMORY = 4 * 1024**3
 
 def outcome(path: Path, preset: str, on_error: OnError) -> dict[str, object]:
     """Return the error, or the rows that were stated, that came, and that were rejected."""
-    text = None if ".parquet" in path.name or ".jsonl" in path.name else TextOptions()
+    has_ids = any(suffix in path.name for suffix in (".parquet", ".jsonl", ".arrow"))
+    text = None if has_ids else TextOptions()
     options = EncodeOptions(
         (str(path),), "-", preset=preset, text=text, on_error=on_error, columns=(), pad_id=3
     )

@@ -31,7 +31,16 @@ def corpus(tmp_path_factory) -> Path:
 def test_there_are_hundreds_of_files_of_every_format(corpus):
     names = [path.name for path in corpus.iterdir()]
     assert len(names) > 300
-    for suffix in (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", ".csv", ".tsv"):
+    for suffix in (
+        ".parquet",
+        ".jsonl",
+        ".jsonl.gz",
+        ".jsonl.zst",
+        ".txt",
+        ".csv",
+        ".tsv",
+        ".arrow",
+    ):
         assert sum(name.endswith(suffix) for name in names) >= 40
 
 

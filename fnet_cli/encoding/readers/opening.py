@@ -11,6 +11,7 @@ from typing import BinaryIO
 from fnet_cli.encoding.options import InputFormat
 from fnet_cli.encoding.readers.base import DamagedSource, RowSource
 from fnet_cli.encoding.readers.delimited import DelimitedFile, DelimitedStream
+from fnet_cli.encoding.readers.ipc import ArrowSource
 from fnet_cli.encoding.readers.jsonl import JsonlFile, JsonlStream
 from fnet_cli.encoding.readers.lines import COMPRESSED_SUFFIXES
 from fnet_cli.encoding.readers.parquet import ParquetSource, SpooledParquet
@@ -22,15 +23,21 @@ STANDARD_STREAM = "-"
 _SUFFIXES = {
     ".parquet": InputFormat.PARQUET,
     ".pq": InputFormat.PARQUET,
+    ".arrow": InputFormat.ARROW,
+    ".feather": InputFormat.ARROW,
+    ".ipc": InputFormat.ARROW,
     ".jsonl": InputFormat.JSONL,
     ".ndjson": InputFormat.JSONL,
     ".txt": InputFormat.TEXT,
     ".csv": InputFormat.CSV,
     ".tsv": InputFormat.TSV,
 }
+# Their columns are compressed, not they.
+_UNCOMPRESSED = (InputFormat.PARQUET, InputFormat.ARROW)
 KNOWN_SUFFIXES = tuple(_SUFFIXES)
 _FILES: dict[InputFormat, Callable[..., RowSource]] = {
     InputFormat.PARQUET: ParquetSource,
+    InputFormat.ARROW: ArrowSource,
     InputFormat.JSONL: JsonlFile,
     InputFormat.TEXT: TextFile,
     InputFormat.CSV: partial(DelimitedFile, delimiter=","),
@@ -51,7 +58,7 @@ def format_of(path: str) -> InputFormat | None:
     name = Path(path)
     if name.suffix.lower() in COMPRESSED_SUFFIXES:
         inner = _SUFFIXES.get(Path(name.stem).suffix.lower())
-        return inner if inner is not InputFormat.PARQUET else None
+        return None if inner in _UNCOMPRESSED else inner
     return _SUFFIXES.get(name.suffix.lower())
 
 
@@ -76,7 +83,7 @@ def open_source(
     if kind is None:
         raise UsageError(
             f"{path}: the suffix does not tell the format",
-            hint=f"known: {', '.join(_SUFFIXES)}, all but Parquet also with "
+            hint=f"known: {', '.join(_SUFFIXES)}, those of lines also with "
             f"{' or '.join(COMPRESSED_SUFFIXES)}; or use --input-format",
         )
     try:
@@ -88,6 +95,8 @@ def open_source(
 
 
 def _open_stream(kind: InputFormat, stdin: BinaryIO | None, *, tolerant: bool) -> RowSource:
+    if kind not in _STREAMS:
+        raise UsageError("Arrow cannot be read from standard input", hint="give a file")
     if stdin is None and sys.stdin is None:
         raise InputDataError("there is no standard input: it is closed")
     return _STREAMS[kind](stdin or sys.stdin.buffer, tolerant=tolerant)
