@@ -149,19 +149,19 @@ def inspect_command(
 
     with shown_pull() as on_pull:
         found = inspect_preset(preset, current_settings(offline=offline), on_pull)
-    rows = [{"key": key, "value": value} for key, value in _flat(found.to_dict())]
+    rows = [{"key": key, "value": value} for key, value in flattened(found.to_dict())]
     print_table(Table(_INSPECT_COLUMNS, rows), chosen_format(kind, as_json), found.to_dict())
     if found.problem is not None:
         raise found.problem
 
 
-def _flat(document: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def flattened(document: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     """Return nested keys joined by points, so that every row of the table is one fact."""
     rows: list[tuple[str, Any]] = []
     for key, value in document.items():
         name = f"{prefix}{key}"
         if isinstance(value, dict):
-            rows += _flat(value, f"{name}.")
+            rows += flattened(value, f"{name}.")
         else:
             rows.append((name, _plain(value)))
     return rows

@@ -2,45 +2,55 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+import errno
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from fnet_cli.constants import EMBEDDING_COLUMN, MAX_WINDOW_ROWS, OUTPUT_METADATA_KEY
+from fnet_cli.encoding.measuring import Tally, VectorMeasures, VectorType, vector_type
+from fnet_cli.encoding.options import Pooling
 from fnet_cli.encoding.output.journal import JobDirectory
 from fnet_cli.encoding.output.target import output_format_of
-from fnet_cli.encoding.readers.base import RowBatch, RowSource
+from fnet_cli.encoding.readers.base import DamagedSource, RowSource
 from fnet_cli.encoding.readers.opening import open_source
-from fnet_cli.errors import InputDataError, UsageError
-
-# How far from 1 the length of a normalised vector may be, for rounding to its number type.
-_ROUNDING = {"halffloat": 5e-3, "float": 1e-4, "double": 1e-4}
+from fnet_cli.encoding.readers.parquet import ParquetSource
+from fnet_cli.errors import InputDataError, OutputError, UsageError
 
 
-@dataclass
+@dataclass(frozen=True)
 class OutputCheck:
     """What was found in a file. `faults` are what it must not have, in the order of weight.
 
-    `rows` is as the file states it; `vectors` counts those of all tokens where each has its own.
-    Rows are numbered as the reader does: a table's from 0, lines from 1. Lengths are Euclidean.
-    `unfinished_rows` are those of a job with this output that has not ended, None without one.
+    `rows` is as the file states it, `rows_read` what could be read of them. `vectors` counts those
+    of all tokens where each has its own. Rows are numbered as the reader does: a table's from 0,
+    lines from 1. Lengths are Euclidean, of the vectors that are finite; vectors of zeros are not
+    held against `all_length_1`, which allows for rounding to the number type.
+    `unfinished_job` tells of a job with this output that has not ended, `unfinished_rows` how
+    many rows it keeps, None where it is of another version.
     """
 
     file: str
     rows: int | None = None
+    rows_read: int = 0
+    unreadable_rows: int = 0
+    first_unreadable_row: int | None = None
+    row_groups: int | None = None
     columns: dict[str, str] = field(default_factory=dict)
     dimension: int | None = None
     number_type: str | None = None
     vectors: int = 0
-    null_rows: int = 0
+    null_vectors: int = 0
     first_null_row: int | None = None
+    other_dimension_vectors: int = 0
+    first_other_dimension_row: int | None = None
     non_finite_vectors: int = 0
     first_non_finite_row: int | None = None
     zero_vectors: int = 0
@@ -48,164 +58,277 @@ class OutputCheck:
     smallest_length: float | None = None
     mean_length: float | None = None
     largest_length: float | None = None
+    all_length_1: bool | None = None
+    first_other_length_row: int | None = None
+    unfinished_job: bool = False
     unfinished_rows: int | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
+    faults: tuple[str, ...] = ()
 
 
 def verify_output(path: str, column: str = EMBEDDING_COLUMN) -> OutputCheck:
     """Read a Parquet or JSON lines file of embeddings, in constant memory, and say what it holds.
 
-    Raises InputDataError where there is neither a file nor an unfinished job, and UsageError for a
-    suffix that no output has. What is wrong with the file itself is among the `faults`.
+    Raises InputDataError where there is neither a file nor an unfinished job, or what is there
+    cannot be opened, and UsageError for a suffix that no output has. What is wrong with the file
+    itself is among the `faults`.
     """
-    check = OutputCheck(path)
-    saved = JobDirectory(Path(path)).saved()
-    if saved is not None:
-        check.unfinished_rows = saved.checkpoint.counts.rows_out if saved.checkpoint else 0
-    if not Path(path).exists():
-        if saved is None:
-            raise InputDataError(f"{path}: no such file")
-        check.faults.append(
-            f"the job has not ended: {check.unfinished_rows:,} rows are kept, and --resume goes on"
-        )
-        return check
+    return verify_outputs([path], column)[0]
+
+
+def verify_outputs(paths: Sequence[str], column: str = EMBEDDING_COLUMN) -> list[OutputCheck]:
+    """Check several files, as `verify_output` does; all names are looked at before one is read."""
+    return [_checked(place, column) for place in [_find(path) for path in paths]]
+
+
+# --- The file, and the job beside it -------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What is there under a name: a file, a job that has not ended, or both."""
+
+    path: str
+    is_file: bool
+    unfinished_job: bool
+    unfinished_rows: int | None
+
+
+def _find(path: str) -> _Place:
+    if not path:  # a variable that is not set
+        raise UsageError("the name of a file is empty")
     if output_format_of(path) is None:
         raise UsageError(f"{path}: the suffix is none of an output", hint="name .parquet or .jsonl")
+    # A job works beside the file that links lead to.
+    job = JobDirectory(Path(os.path.realpath(path)))
+    unfinished, rows = _left_by(job)
     try:
-        source = open_source(path, None, None)
-        _look_at(source, column, check)
-    except InputDataError as error:
-        check.faults.append(str(error).removeprefix(f"{path}: "))
-    return check
+        mode = Path(path).stat().st_mode
+        if stat.S_ISREG(mode):  # opening a pipe would wait
+            Path(path).open("rb").close()
+    except FileNotFoundError:
+        if unfinished:
+            return _Place(path, False, unfinished, rows)
+        empty = job.path.is_dir()
+        hint = f"{job.path.name} is there, but nothing in it to go on with" if empty else ""
+        raise InputDataError(f"{path}: no such file", hint=hint) from None
+    except OSError as error:
+        raise InputDataError(f"{path}: {error.strerror}") from error
+    if not stat.S_ISREG(mode):
+        what = "is a directory" if stat.S_ISDIR(mode) else "is not a regular file"
+        raise InputDataError(f"{path}: {what}")
+    return _Place(path, True, unfinished, rows)
 
 
-def _look_at(source: RowSource, column: str, check: OutputCheck) -> None:
-    check.rows = source.rows
-    check.columns = {name: str(kind) for name, kind in _fields(source.schema)}
-    check.metadata = _metadata(source.schema)
-    if not source.schema.names and not source.rows:  # JSON lines without a line
-        return
-    if source.schema.names.count(column) != 1:
-        check.faults.append(f"there is no column {column}")
-        return
-    lengths = _Lengths()
-    rows = 0
-    for batch in source.batches([column], MAX_WINDOW_ROWS):
-        rows += len(batch.numbers)
-        for vectors, numbers in _vectors(batch, check):
-            lengths.add(_measured(vectors, numbers, check))
-    check.smallest_length, check.mean_length, check.largest_length = lengths.summary()
-    if rows != source.rows:
-        check.faults.append(f"it states {source.rows:,} rows, and has {rows:,}")
-    _judge(check, lengths)
+def _left_by(job: JobDirectory) -> tuple[bool, int | None]:
+    """Return whether a job has not ended, and how many rows it keeps, where that can be told."""
+    try:
+        saved = job.saved()
+    except OutputError:  # of another version
+        return True, None
+    except OSError as error:
+        # No job has such a directory; whatever else is refused may hide one.
+        if error.errno in (errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP):
+            return False, None
+        raise InputDataError(f"{job.path}: {error.strerror}") from error
+    if saved is None:
+        return False, None
+    return True, max(0, saved.checkpoint.counts.rows_out) if saved.checkpoint else 0
 
 
-def _fields(schema: pa.Schema) -> Iterator[tuple[str, pa.DataType]]:
+def _checked(place: _Place, column: str) -> OutputCheck:
+    job: dict[str, Any] = {
+        "unfinished_job": place.unfinished_job,
+        "unfinished_rows": place.unfinished_rows,
+    }
+    if not place.is_file:
+        kept = "it is of another version of fnet"
+        if place.unfinished_rows is not None:
+            kept = f"{place.unfinished_rows:,} rows are kept, and --resume goes on"
+        return OutputCheck(place.path, faults=(f"the job has not ended: {kept}",), **job)
+    source = open_source(place.path, None, None, tolerant=True)
+    if isinstance(source, DamagedSource):
+        return OutputCheck(place.path, faults=(_nameless(source.damage or "", place.path),), **job)
+    return OutputCheck(place.path, **job, **_looked_at(source, column))
+
+
+# --- What is in it -------------------------------------------------------------------------------
+
+
+def _looked_at(source: RowSource, column: str) -> dict[str, Any]:
+    """Return what an OutputCheck says of a file's content."""
+    metadata, faults = _metadata(source.schema)
+    vectors: VectorType | None = None
+    if source.schema.names or source.rows:  # not JSON lines without a line
+        try:
+            vectors = _column(source.schema, column)
+        except InputDataError as error:
+            faults.append(str(error))
+    reading = _Reading(source, column, VectorMeasures(vectors) if vectors else None)
+    reading.run()
+    found: dict[str, Any] = {}
+    if reading.measures is not None:
+        found = _measured(reading.measures)
+        stated = metadata if _is_described(source.schema, column) else {}
+        faults = [
+            *_contradictions(stated, reading.measures.kind),
+            *faults,
+            *_judged(reading, stated),
+        ]
+    return {
+        "rows": source.rows,
+        "rows_read": reading.rows - reading.unreadable.count,
+        "unreadable_rows": reading.unreadable.count,
+        "first_unreadable_row": reading.unreadable.first,
+        "row_groups": source.row_groups if isinstance(source, ParquetSource) else None,
+        "columns": {name: str(kind) for name, kind in _types(source.schema)},
+        **found,
+        "metadata": metadata,
+        "faults": (*reading.faults(), *faults),
+    }
+
+
+def _types(schema: pa.Schema) -> Iterator[tuple[str, pa.DataType]]:
     return zip(schema.names, schema.types, strict=True)
 
 
-def _metadata(schema: pa.Schema) -> dict[str, Any]:
-    """Return how the embeddings were made, where the file says it."""
-    try:
-        found = orjson.loads((schema.metadata or {}).get(OUTPUT_METADATA_KEY, b"{}"))
-    except orjson.JSONDecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}
+def _column(schema: pa.Schema, column: str) -> VectorType:
+    """Return what the vectors of a column are; InputDataError where it has none."""
+    found = schema.get_all_field_indices(column)
+    if not found:
+        raise InputDataError(f"there is no column {column}")
+    if len(found) > 1:
+        raise InputDataError(f"column {column} stands {len(found)} times")
+    kind = schema.field(found[0]).type
+    vectors = vector_type(kind)
+    if vectors is None:
+        raise InputDataError(f"its vectors are {kind!s:.80}, no lists of floating-point numbers")
+    return vectors
 
 
-def _vectors(batch: RowBatch, check: OutputCheck) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the batch's vectors, (N, H), and the number of the row that each is of."""
-    array = batch.batch.column(0)
-    numbers = batch.numbers
-    if array.null_count:
-        null = array.is_null().to_numpy(zero_copy_only=False)
-        check.null_rows += int(null.sum())
-        check.first_null_row = _first(check.first_null_row, numbers[null])
-        array, numbers = array.drop_null(), numbers[~null]
-    if _is_list(array.type) and _is_list(array.type.value_type):  # a vector a token
-        numbers = np.repeat(numbers, pc.list_value_length(array).to_numpy())
-        array = array.flatten()
-    if not len(array):
-        return
-    if not (_is_list(array.type) and pa.types.is_floating(array.type.value_type)):
-        raise InputDataError(f"its vectors are {array.type}, no lists of floating-point numbers")
-    sizes = pc.unique(pc.list_value_length(array)).to_pylist()
-    check.number_type = str(array.type.value_type)
-    check.dimension = check.dimension or sizes[0]
-    if sizes != [check.dimension]:
-        other = next(size for size in sizes if size != check.dimension)
-        raise InputDataError(f"it has vectors of {check.dimension} and of {other} numbers")
-    flat = array.flatten()
-    if flat.null_count:
-        raise InputDataError("it has vectors with nulls in them")
-    check.vectors += len(array)
-    yield flat.to_numpy(zero_copy_only=False).reshape(len(array), -1), numbers
+class _Reading:
+    """A file that is read to its end: all columns, since a page of any may be damaged."""
 
+    def __init__(self, source: RowSource, column: str, measures: VectorMeasures | None) -> None:
+        self.measures = measures
+        self.rows = 0
+        self.unit = "row"
+        self.unreadable = Tally()
+        self._source, self._column = source, column
+        self._reason, self._ended = "", ""
 
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind) or pa.types.is_large_list(kind)
-    )
-
-
-def _measured(vectors: np.ndarray, numbers: np.ndarray, check: OutputCheck) -> np.ndarray:
-    """Return the lengths of the vectors that are finite, and count the others, and the zeros."""
-    lengths: np.ndarray = np.linalg.norm(vectors.astype(np.float64), axis=1)
-    bad = ~np.isfinite(lengths)
-    zero = lengths == 0
-    check.non_finite_vectors += int(bad.sum())
-    check.first_non_finite_row = _first(check.first_non_finite_row, numbers[bad])
-    check.zero_vectors += int(zero.sum())
-    check.first_zero_row = _first(check.first_zero_row, numbers[zero])
-    finite: np.ndarray = lengths[~bad]
-    return finite
-
-
-def _first(known: int | None, numbers: np.ndarray) -> int | None:
-    return int(numbers[0]) if known is None and len(numbers) else known
-
-
-class _Lengths:
-    """The lengths of vectors, summed up while they come."""
-
-    def __init__(self) -> None:
-        self._count, self._sum = 0, 0.0
-        self._least, self._most = math.inf, -math.inf
-        self.furthest_from_one = 0.0
-
-    def add(self, lengths: np.ndarray) -> None:
-        """Take in more."""
-        if not len(lengths):
+    def run(self) -> None:
+        """Read; what cannot be read is counted, and the rest is read on."""
+        names = Counter(self._source.schema.names)
+        alone = [name for name, times in names.items() if times == 1]
+        if names and not alone:
             return
-        self._count += len(lengths)
-        self._sum += float(lengths.sum())
-        self._least = min(self._least, float(lengths.min()))
-        self._most = max(self._most, float(lengths.max()))
-        present = lengths[lengths > 0]
-        away = float(np.abs(present - 1).max()) if len(present) else 0.0
-        self.furthest_from_one = max(self.furthest_from_one, away)
+        try:
+            for batch in self._source.batches(alone, MAX_WINDOW_ROWS):
+                self.unit = batch.unit
+                self.rows += len(batch.numbers)
+                bad = sorted(batch.faults)
+                if bad:
+                    self._reason = self._reason or batch.faults[bad[0]].reason
+                    self.unreadable.add(batch.numbers[bad])
+                if self.measures is not None:
+                    array = batch.batch.column(alone.index(self._column))
+                    self.measures.add(array, batch.numbers, bad)
+        except InputDataError as error:
+            self._ended = str(error)
 
-    def summary(self) -> tuple[float, float, float] | tuple[None, None, None]:
-        """Return the least, the mean and the most, or None for each where there was none."""
-        if not self._count:
-            return None, None, None
-        return self._least, self._sum / self._count, self._most
+    def faults(self) -> Iterator[str]:
+        """Yield what could not be read."""
+        for ended in (self._source.damage, self._ended):
+            if ended:
+                yield _nameless(ended, self._source.name)
+        if self.unreadable.count:
+            count, unit = self.unreadable.count, self.unit
+            what = f"{count:,} {unit}s" if count > 1 else f"1 {unit}"
+            first = f"the first is {unit} {self.unreadable.first}"
+            yield f"{what} cannot be read, {first}: {self._reason}"
+        for name, times in Counter(self._source.schema.names).items():
+            if times > 1 and name != self._column:
+                yield f"column {name} stands {times} times, and was not read"
 
 
-def _judge(check: OutputCheck, lengths: _Lengths) -> None:
-    """Note what an output of this program never has."""
-    if check.non_finite_vectors:
-        check.faults.append(
-            f"{check.non_finite_vectors:,} vectors have a NaN or infinite number, the first in row "
-            f"{check.first_non_finite_row}"
-        )
-    if check.null_rows:
-        check.faults.append(
-            f"{check.null_rows:,} rows have no vector, the first is row {check.first_null_row}"
-        )
-    stated: Mapping[str, Any] = check.metadata
-    # Numbers were rounded to the output's type, and JSON lines hold those of that.
-    kind = "halffloat" if stated.get("output_dtype") == "float16" else check.number_type
-    if stated.get("normalize") is True and lengths.furthest_from_one > _ROUNDING.get(kind or "", 0):
-        check.faults.append("its metadata says that vectors have length 1, and not all have")
+def _nameless(message: str, name: str) -> str:
+    return message.removeprefix(f"{name}: ")
+
+
+def _measured(measures: VectorMeasures) -> dict[str, Any]:
+    smallest, mean, largest = measures.lengths()
+    return {
+        "dimension": measures.dimension,
+        "number_type": measures.kind.number_type,
+        "vectors": measures.vectors,
+        "null_vectors": measures.null.count,
+        "first_null_row": measures.null.first,
+        "other_dimension_vectors": measures.other_dimension.count,
+        "first_other_dimension_row": measures.other_dimension.first,
+        "non_finite_vectors": measures.non_finite.count,
+        "first_non_finite_row": measures.non_finite.first,
+        "zero_vectors": measures.zero.count,
+        "first_zero_row": measures.zero.first,
+        "smallest_length": smallest,
+        "mean_length": mean,
+        "largest_length": largest,
+        "all_length_1": None if largest is None else not measures.other_length.count,
+        "first_other_length_row": measures.other_length.first,
+    }
+
+
+# --- What it must not have -----------------------------------------------------------------------
+
+
+def _metadata(schema: pa.Schema) -> tuple[dict[str, Any], list[str]]:
+    """Return how the embeddings were made, where the file says it, and what is wrong with that."""
+    text = (schema.metadata or {}).get(OUTPUT_METADATA_KEY)
+    if text is None:
+        return {}, []
+    try:
+        found = orjson.loads(text)
+        orjson.dumps(found)  # nested no deeper than others can take
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        found = None
+    if isinstance(found, dict):
+        return found, []
+    return {}, ["its metadata, key fnet, is no JSON object"]
+
+
+def _is_described(schema: pa.Schema, column: str) -> bool:
+    """Whether the metadata is about this column, and not about another in the file."""
+    return column == EMBEDDING_COLUMN or EMBEDDING_COLUMN not in schema.names
+
+
+def _contradictions(stated: dict[str, Any], kind: VectorType) -> Iterator[str]:
+    """Yield what the metadata says and the column's type is not."""
+    pooling, number_type = stated.get("pooling"), stated.get("output_dtype")
+    if isinstance(pooling, str) and (pooling == Pooling.TOKENS) != kind.by_token:
+        has = "token" if kind.by_token else "row"
+        yield f"its metadata says pooling {pooling:.40}, and it has a vector a {has}"
+    if isinstance(number_type, str) and number_type != kind.number_type:
+        yield f"its metadata says {number_type:.40}, and its numbers are {kind.number_type}"
+
+
+def _judged(reading: _Reading, stated: dict[str, Any]) -> Iterator[str]:
+    """Yield what vectors of an output never are."""
+    measures = reading.measures
+    if measures is None:
+        return
+    dimension = measures.dimension
+    other = f"not of dimension {dimension}" if dimension else "without numbers"
+    found = [
+        (measures.non_finite, "has a NaN or infinite number", "have a NaN or infinite number"),
+        (measures.null, "is null or has a null in it", "are null or have a null in them"),
+        (measures.other_dimension, f"is {other}", f"are {other}"),
+    ]
+    if stated.get("normalize") is True:
+        length = "not of length 1, as its metadata says"
+        found.append((measures.other_length, f"is {length}", f"are {length}"))
+    for tally, one, many in found:
+        place = f"{reading.unit} {tally.first}"
+        if tally.count == 1:
+            yield f"1 vector {one}: {place}"
+        elif tally.count:
+            yield f"{tally.count:,} vectors {many}: the first in {place}"

@@ -52,6 +52,11 @@ class ParquetSource(Readable):
             self._bytes = sum(max(0, int(group.total_byte_size)) for group in groups)
         self._check_rows(metadata.num_rows)
 
+    @property
+    def row_groups(self) -> int:
+        """How many row groups the footer states."""
+        return len(self._group_rows)
+
     @contextmanager
     def _opened(self) -> Iterator[pq.ParquetFile]:
         try:
