@@ -59,13 +59,16 @@ def check_output(options: EncodeOptions) -> tuple[OutputFormat, Path | None]:
     kind, path = _output_format(options), None
     if options.output != STANDARD_STREAM:
         path = output_path(options.output, overwrite=_may_replace(options))
+    written = {path: options.output}
     if path is not None and options.on_error is OnError.QUARANTINE:
         may_replace = options.overwrite or options.resume
-        output_path(str(rejected_path(path)), overwrite=may_replace)
-    for name in options.inputs:
-        if path is not None and name != STANDARD_STREAM and Path(os.path.realpath(name)) == path:
+        rejected = output_path(str(rejected_path(path)), overwrite=may_replace)
+        written[rejected] = str(rejected)
+    for name in options.inputs if path is not None else ():
+        found = Path(os.path.realpath(name))
+        if name != STANDARD_STREAM and found in written:
             raise UsageError(
-                f"{options.output} is an input and the output", hint="write to another file"
+                f"{written[found]} is an input and the output", hint="write to another file"
             )
     return kind, path
 

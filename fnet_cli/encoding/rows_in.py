@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -51,7 +52,8 @@ def open_rows(
 ) -> RowsIn:
     """Open every input; raises UsageError, InputDataError and PresetError."""
     sources: tuple[RowSource, ...] = tuple(
-        _open(name, options, files, stdin) for name in files.files
+        _open(name, values, options, stdin)
+        for name, values in zip(files.files, files.partitions, strict=True)
     )
     if all(isinstance(source, DamagedSource) for source in sources):
         raise InputDataError(str(sources[0].damage), hint="no input can be read")
@@ -70,10 +72,9 @@ def open_rows(
 
 
 def _open(
-    name: str, options: EncodeOptions, files: InputFiles, stdin: BinaryIO | None
+    name: str, values: Mapping[str, pa.Scalar], options: EncodeOptions, stdin: BinaryIO | None
 ) -> RowSource:
     source = open_source(name, options.input_format, stdin, tolerant=options.tolerates)
-    values = files.partitions.get(name)
     return PartitionedSource(source, values) if values else source
 
 

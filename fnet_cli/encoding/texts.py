@@ -79,6 +79,7 @@ class TokenizedSource:
         self.inner = inner
         self._how = how
         self._before = before
+        self._first: int | None = None  # of its documents, as the last reading has met it
         if not inner.schema.names and inner.rows == 0:  # an empty JSON lines file
             return
         _check_columns(inner, how)
@@ -91,7 +92,13 @@ class TokenizedSource:
     @property
     def end(self) -> int:
         """How many documents there have been up to the end of this source."""
-        return self.documents + (self._before.end if self._before else 0)
+        # A loop, and only over sources that were not read: there may be thousands.
+        total, source = 0, self
+        while True:
+            total += source.documents
+            if source._first is not None or source._before is None:
+                return total + (source._first or 0)
+            source = source._before
 
     def token_count(self, column: str) -> int | None:  # noqa: ARG002 - the interface's
         """Return None: it is known when all is tokenized."""
@@ -107,6 +114,7 @@ class TokenizedSource:
         The `start`-th is one of `inner`'s: 0 where a text may become several rows or none.
         """
         self.documents, self.rejected = start, 0
+        self._first = self._before.end if self._before else 0
         left = sys.maxsize if self._how.limit is None else self._how.limit - self.end
         if left <= 0:
             return

@@ -78,7 +78,18 @@ def test_links_are_followed(tmp_path):
     touch(tmp_path, "real/a.jsonl")
     (tmp_path / "d").mkdir()
     (tmp_path / "d/link").symlink_to(tmp_path / "real")
-    assert names(tmp_path, "d") == ["d/link/a.jsonl"]
+    assert names(tmp_path, "d") == names(tmp_path, "d/**/*.jsonl") == ["d/link/a.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["d", "d/**", "d/**/*.jsonl", "d/**/**/a.*"])
+def test_links_that_lead_back_repeat_no_file(tmp_path, name):
+    touch(tmp_path, "d/x/a.jsonl", "d/y/b.md")
+    (tmp_path / "d/self").symlink_to(".")
+    (tmp_path / "d/x/up").symlink_to(tmp_path / "d")
+    (tmp_path / "d/x/across").symlink_to("../y")
+    (tmp_path / "d/y/across").symlink_to("../x")
+    wanted = ["d/x/a.jsonl", "d/y/across/a.jsonl"]  # a link to elsewhere is another place
+    assert names(tmp_path, name) == wanted
 
 
 @pytest.mark.parametrize("name", ["empty", "no-*.parquet", "d/*"])
@@ -88,6 +99,50 @@ def test_where_there_is_no_file_it_says_what_was_looked_for(tmp_path, name):
     with pytest.raises(InputDataError, match="there is no file to read") as caught:
         names(tmp_path, name)
     assert ".parquet" in caught.value.hint
+
+
+def test_a_pattern_of_directories_says_how_to_match_their_files(tmp_path):
+    touch(tmp_path, "d/k=1/a.parquet")
+    with pytest.raises(InputDataError, match="it matches directories only") as caught:
+        names(tmp_path, "d/k=*")
+    assert "d/k=*/**'" in caught.value.hint
+    assert names(tmp_path, "d/k=*/**") == ["d/k=1/a.parquet"]
+
+
+def test_any_depth_is_none_too_and_hidden_files_match_nothing(tmp_path):
+    touch(tmp_path, "d/a.jsonl", "d/x/y/a.jsonl", "d/x/b.jsonl", "d/.h/a.jsonl", "d/_a.jsonl")
+    assert names(tmp_path, "d/**/a.jsonl") == ["d/a.jsonl", "d/x/y/a.jsonl"]
+    assert names(tmp_path, "*/**/y/*") == ["d/x/y/a.jsonl"]
+    assert names(tmp_path, "d/**") == ["d/a.jsonl", "d/x/b.jsonl", "d/x/y/a.jsonl"]
+
+
+def test_a_directory_that_cannot_be_read_is_not_passed_over(tmp_path, monkeypatch):
+    touch(tmp_path, "d/open/a.parquet", "d/secret/b.parquet")
+    scandir = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "secret":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    for name in ("d", "d/**/*.parquet"):
+        with pytest.raises(InputDataError, match=r"d/secret: Permission denied"):
+            names(tmp_path, name)
+
+
+def test_a_name_that_is_too_long_is_one_error(tmp_path):
+    for name in ("x" * 5000, "x" * 5000 + "*"):
+        with pytest.raises(InputDataError, match="File name too long"):
+            names(tmp_path, name)
+
+
+@pytest.mark.parametrize("name", [b"d/\xff.parquet", b"d/k=\xff/a.parquet"])
+def test_a_name_that_is_not_utf8_is_refused(tmp_path, name):
+    touch(tmp_path, os.fsdecode(name))
+    for given in ("d", "d/**", os.fsdecode(name)):
+        with pytest.raises(InputDataError, match=r"\\xff.* is not UTF-8"):
+            names(tmp_path, given)
 
 
 def test_files_of_several_formats_are_refused_with_two_of_them(tmp_path):
@@ -103,7 +158,7 @@ def keys(directory: Path, *inputs: str) -> dict[str, dict]:
     found = expand([str(directory / name) for name in inputs], None)
     return {
         str(Path(path).relative_to(directory)): {key: value.as_py() for key, value in row.items()}
-        for path, row in found.partitions.items()
+        for path, row in zip(found.files, found.partitions, strict=True)
     }
 
 
@@ -121,10 +176,32 @@ def test_directories_state_keys_as_integers_or_text(tmp_path):
     }
 
 
-@pytest.mark.parametrize("value", ["007", "1.5", "+1", "1e3", "9" * 19, "", "-0", "\u0661"])
+@pytest.mark.parametrize(
+    "value", ["007", "1.5", "+1", "1e3", str(2**63), str(-(2**63) - 1), "", "-0", "\u0661", "1\n"]
+)
 def test_what_is_not_plainly_an_integer_is_text(tmp_path, value):
     touch(tmp_path, f"d/k={value}/a.parquet", "d/k=1/a.parquet")
     assert {row["k"] for row in keys(tmp_path, "d").values()} == {value, "1"}
+
+
+def test_integers_are_as_large_as_an_int64_may_be(tmp_path):
+    values = {2**63 - 1, -(2**63), 0, -7}
+    touch(tmp_path, *(f"d/k={value}/a.parquet" for value in values))
+    assert {row["k"] for row in keys(tmp_path, "d").values()} == values
+
+
+def test_a_value_that_decodes_to_no_text_is_refused(tmp_path):
+    touch(tmp_path, "d/k=%FF/a.parquet", "d/k=%FE/a.parquet")
+    with pytest.raises(InputDataError, match="what its path states is not UTF-8"):
+        expand([str(tmp_path / "d")], None)
+
+
+def test_each_input_states_its_own_keys(tmp_path):
+    touch(tmp_path, "d/k=1/a.parquet", "e/j=1/a.parquet")
+    given = [str(tmp_path / name) for name in ("d", "d/k=1", "d/k=1/a.parquet", "e")]
+    found = expand(given, None)
+    assert len(set(found.files)) == 2
+    assert [list(values) for values in found.partitions] == [["k"], [], [], ["j"]]
 
 
 def test_a_pattern_states_the_keys_behind_its_wildcard(tmp_path):
@@ -218,6 +295,20 @@ def test_an_output_in_the_directory_is_not_read(preset, dataset):
         run_job(preset, dataset, output, overwrite=True)
 
 
+def test_the_file_of_rejected_rows_is_no_input(preset, tmp_path):
+    rejected = tmp_path / "d/out.parquet.rejected.jsonl"
+    touch(tmp_path, "d/out.parquet.rejected.jsonl")
+    rejected.write_text('{"token_ids": [1]}\n')
+    with pytest.raises(UsageError, match=r"rejected\.jsonl is an input and the output"):
+        run_job(
+            preset,
+            tmp_path / "d",
+            tmp_path / "d/out.parquet",
+            on_error=OnError.QUARANTINE,
+            overwrite=True,
+        )
+
+
 def test_a_file_that_was_added_is_noticed_where_a_job_goes_on(preset, dataset, tmp_path):
     output = tmp_path / "out.parquet"
     bad = dataset / "year=2025/lang=fr/part.parquet"
@@ -231,6 +322,10 @@ def test_a_file_that_was_added_is_noticed_where_a_job_goes_on(preset, dataset, t
         run_job(preset, dataset, output, overwrite=True)
     pq.write_table(pa.table({"id": [1], "token_ids": [[9]]}), bad.with_name("zz.parquet"))
     with pytest.raises(OutputError, match=r"zz\.parquet was not among the inputs"):
+        run_job(preset, dataset, output, resume=True, on_error=OnError.SKIP)
+    bad.with_name("zz.parquet").unlink()
+    bad.unlink()
+    with pytest.raises(OutputError, match=r"fr/part\.parquet is no longer among the inputs"):
         run_job(preset, dataset, output, resume=True, on_error=OnError.SKIP)
 
 

@@ -157,3 +157,13 @@ def test_a_plan_of_texts_knows_the_rows_but_not_the_tokens(preset, texts):
     plan = make_plan(options, Settings(), io.BytesIO())
     assert (plan.rows, plan.tokens) == (4, None)
     assert plan.shape.sequence_length == CONFIG.max_sequence_length
+
+
+def test_thousands_of_files_of_texts_are_numbered_through(tmp_path, preset):
+    (tmp_path / "d").mkdir()
+    for number in range(1200):
+        (tmp_path / f"d/{number:04}.txt").write_text("the fox\n" * (number % 3))
+    _, table = tokenize(
+        preset, tmp_path / "d", tmp_path / "out.parquet", text=TextOptions(chunk=40)
+    )
+    assert table["document"].to_pylist() == list(range(1200))

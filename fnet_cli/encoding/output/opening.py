@@ -161,7 +161,12 @@ def _changed_input(before: Any, now: list[dict[str, Any]]) -> str:
         if known.get(entry["name"]) != entry:
             verb = "has changed" if entry["name"] in known else "was not among the inputs"
             return f"{entry['name']} {verb}"
-    return "the inputs were others"
+    gone = set(known) - {entry["name"] for entry in now}
+    return (
+        f"{min(gone)} is no longer among the inputs"
+        if gone
+        else "the order of the inputs was another"
+    )
 
 
 class _StreamOutput:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -18,22 +19,24 @@ from fnet_cli.encoding.readers.opening import KNOWN_SUFFIXES, STANDARD_STREAM, f
 from fnet_cli.errors import InputDataError
 
 _MAGIC = re.compile(r"[*?\[]")
+_ANY_DEPTH = "**"
 # As Hive writes a null.
 _NULL = "__HIVE_DEFAULT_PARTITION__"
-# What int64 holds, written as a program would: 007 is a name.
-_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+# Written as a program would write it: 007 is a name.
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_INT64 = range(-(2**63), 2**63)
 
 
 @dataclass(frozen=True)
 class InputFiles:
     """The files of a job, in order.
 
-    `partitions` has, by file, the values that the directories on its path state as `key=value`;
-    each a scalar of the type that holds all of its key.
+    `partitions` has for each, by key, what the directories on its path state as `key=value`: a
+    scalar of the type that holds all values of the key, and nothing for a file named as such.
     """
 
     files: tuple[str, ...]
-    partitions: Mapping[str, Mapping[str, pa.Scalar]] = field(default_factory=dict)
+    partitions: tuple[Mapping[str, pa.Scalar], ...] = ()
 
 
 def expanded(options: EncodeOptions) -> tuple[EncodeOptions, InputFiles]:
@@ -48,54 +51,116 @@ def expand(inputs: Sequence[str], forced: InputFormat | None) -> InputFiles:
     A directory stands for the files below it that have the suffix of a format, or all of them with
     a format by force; a pattern, unless a file has that very name, for those that it matches. Both
     leave out what is hidden, that is, has a name with `.` or `_` in front, and unfinished jobs, and
-    are sorted by path. Raises InputDataError where there are none, or of several formats.
+    are sorted by path. Raises InputDataError where there are none, or of several formats, where a
+    directory cannot be read, and for names that are no UTF-8: they could be written nowhere.
     """
     files: list[str] = []
-    stated: dict[str, dict[str, str]] = {}
+    stated: list[dict[str, str | None]] = []
     for name in inputs:
-        if name == STANDARD_STREAM or Path(name).is_file():
-            files.append(name)
-            continue
-        if Path(name).is_dir():
-            found, depth = _in_directory(name, forced), len(Path(name).parts)
-        elif _MAGIC.search(name):
-            found, depth = _matching(name, forced), _fixed_parts(name)
-        else:  # said of where it is opened
-            files.append(name)
-            continue
-        for path in found:
-            stated[path] = _keys(path, depth)
+        found, depth = _found(name, forced)
         files += found
-    return InputFiles(tuple(files), _typed(stated))
+        stated += [{}] * len(found) if depth is None else _stated(found, depth)
+    for path in files:
+        if not _is_utf8(path):
+            shown = os.fsencode(path).decode(errors="backslashreplace")
+            raise InputDataError(f"{shown}: its name is not UTF-8", hint="rename it")
+    return InputFiles(tuple(files), tuple(_typed(stated)))
 
 
-def _in_directory(name: str, forced: InputFormat | None) -> list[str]:
-    found = [
-        str(path)
-        for directory, names, children in os.walk(name, followlinks=True)
-        for path in (Path(directory, child) for child in _visible(names, children))
-    ]
-    return _checked(found, name, forced)
+def _found(name: str, forced: InputFormat | None) -> tuple[list[str], int | None]:
+    """Return the files of an input, and from which part of their paths on keys count, if any."""
+    try:
+        if name == STANDARD_STREAM or Path(name).is_file():
+            return [name], None
+        if Path(name).is_dir():
+            paths = (str(Path(name, *parts)) for parts in _below(name))
+            return _checked(list(paths), name, forced), len(Path(name).parts)
+    except OSError as error:  # of a directory on the way, or a name that is too long
+        raise InputDataError(f"{error.filename or name}: {error.strerror}") from error
+    if not _MAGIC.search(name):
+        return [name], None  # said of where it is opened
+    return _checked(_matching(name), name, forced), _fixed_parts(name)
 
 
-def _visible(directories: list[str], files: list[str]) -> Iterator[str]:
-    """Yield the names of files that count, and keep the walk out of directories that do not."""
-    directories[:] = [name for name in directories if not _is_hidden(name)]
-    yield from (name for name in files if not _is_hidden(name))
+def _below(root: str) -> Iterator[tuple[str, ...]]:
+    """Yield the paths, from `root` on, of the files below it that are not hidden.
+
+    Links are followed, but for one that leads back to a directory on its own path. Raises OSError
+    for a directory that cannot be read: its rows would be missing in silence.
+    """
+    waiting: list[tuple[tuple[str, ...], frozenset[tuple[int, int]]]] = [((), frozenset())]
+    while waiting:
+        parts, above = waiting.pop()
+        directory = Path(root, *parts)
+        about = directory.stat()
+        here = (about.st_dev, about.st_ino)
+        if here in above:
+            continue
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if _is_hidden(entry.name):
+                    continue
+                if entry.is_dir():
+                    waiting.append(((*parts, entry.name), above | {here}))
+                else:
+                    yield (*parts, entry.name)
 
 
-def _matching(pattern: str, forced: InputFormat | None) -> list[str]:
-    fixed = _fixed_parts(pattern)
-    found = [
+def _matching(pattern: str) -> list[str]:
+    """Return the files that a pattern matches and that are not hidden."""
+    parts, fixed = Path(pattern).parts, _fixed_parts(pattern)
+    if _ANY_DEPTH not in parts:
+        matches = glob.glob(pattern)  # noqa: PTH207 - a pattern with its root
+        shown = [path for path in matches if not any(map(_is_hidden, Path(path).parts[fixed:]))]
+        files = [path for path in shown if Path(path).is_file()]
+        if shown and not files:
+            raise InputDataError(
+                f"{pattern}: it matches directories only",
+                hint=f"'{pattern.rstrip('/')}/{_ANY_DEPTH}' matches the files in them",
+            )
+        return files
+    # Not left to glob, which goes around in links that lead back.
+    at = parts.index(_ANY_DEPTH)
+    roots = _matching_directories(parts[:at], fixed)
+    try:
+        return [
+            str(Path(root, *below))
+            for root in roots
+            for below in _below(root)
+            if _matches(below, parts[at:])
+        ]
+    except OSError as error:
+        raise InputDataError(f"{error.filename}: {error.strerror}") from error
+
+
+def _matching_directories(parts: Sequence[str], fixed: int) -> list[str]:
+    found = glob.glob(str(Path(*parts)))  # noqa: PTH207 - a pattern with its root
+    return [
         path
-        for path in glob.glob(pattern, recursive=True)  # noqa: PTH207 - a pattern with its root
-        if Path(path).is_file() and not any(map(_is_hidden, Path(path).parts[fixed:]))
+        for path in found
+        if Path(path).is_dir() and not any(map(_is_hidden, Path(path).parts[fixed:]))
     ]
-    return _checked(found, pattern, forced)
+
+
+def _matches(path: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether the parts of a path match those of a pattern; `**` in the end matches files too."""
+    if not pattern:
+        return not path
+    if pattern[0] == _ANY_DEPTH:
+        return _matches(path, pattern[1:]) or (bool(path) and _matches(path[1:], pattern))
+    return bool(path) and fnmatchcase(path[0], pattern[0]) and _matches(path[1:], pattern[1:])
 
 
 def _is_hidden(name: str) -> bool:
     return name.startswith((".", "_")) or name.endswith(JOB_SUFFIX)
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _fixed_parts(pattern: str) -> int:
@@ -124,40 +189,47 @@ def _checked(found: list[str], name: str, forced: InputFormat | None) -> list[st
     return files
 
 
-def _keys(path: str, depth: int) -> dict[str, str]:
+def _stated(found: Sequence[str], depth: int) -> list[dict[str, str | None]]:
+    """Return for each file of an input what its path states; raises where the keys differ."""
+    stated = [_keys(path, depth) for path in found]
+    for path, values in zip(found, stated, strict=True):
+        if list(values) != list(stated[0]):
+            raise InputDataError(
+                f"{path}: its path states {', '.join(values) or 'no key'}, that of {found[0]} "
+                f"{', '.join(stated[0]) or 'none'}",
+                hint="encode directories that are partitioned in other ways one by one",
+            )
+    return stated
+
+
+def _keys(path: str, depth: int) -> dict[str, str | None]:
     """Return what the directories from the `depth`-th part on state, in their order."""
     directories = Path(path).parts[depth:-1]
     pairs = [part.split("=", 1) for part in directories if re.match(r"[^=]+=", part)]
-    keys = [unquote(key) for key, _ in pairs]
-    if len(set(keys)) < len(keys):
+    try:
+        decoded = [
+            (unquote(key, errors="strict"), unquote(value, errors="strict")) for key, value in pairs
+        ]
+    except UnicodeDecodeError:
+        raise InputDataError(f"{path}: what its path states is not UTF-8") from None
+    keys = dict(decoded)
+    if len(keys) < len(pairs):
         raise InputDataError(f"{path}: its path states a key twice")
-    return {key: unquote(value) for key, (_, value) in zip(keys, pairs, strict=True)}
+    return {key: None if value == _NULL else value for key, value in keys.items()}
 
 
-def _typed(stated: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, pa.Scalar]]:
+def _typed(stated: Sequence[Mapping[str, str | None]]) -> list[dict[str, pa.Scalar]]:
     """Return the values as scalars: int64 where all of a key are integers, else text."""
-    first = next(iter(stated), None)
-    if first is None:
-        return {}
-    for path, values in stated.items():
-        if list(values) != list(stated[first]):
-            raise InputDataError(
-                f"{path}: its path states {', '.join(values) or 'no key'}, that of {first} "
-                f"{', '.join(stated[first]) or 'none'}",
-                hint="encode directories that are partitioned in other ways one by one",
-            )
-    columns = {}
-    for key in stated[first]:
-        texts = [None if values[key] == _NULL else values[key] for values in stated.values()]
-        columns[key] = _column(texts)
-    return {
-        path: {key: columns[key][index] for key in values}
-        for index, (path, values) in enumerate(stated.items())
-    }
+    texts: dict[str, list[str]] = {}
+    for values in stated:
+        for key, value in values.items():
+            texts.setdefault(key, []).extend([] if value is None else [value])
+    made = {key: _scalars(present) for key, present in texts.items()}
+    return [{key: made[key](value) for key, value in values.items()} for values in stated]
 
 
-def _column(texts: list[str | None]) -> pa.Array:
-    present = [text for text in texts if text is not None]
-    if present and all(_INTEGER.fullmatch(text) for text in present):
-        return pa.array([None if text is None else int(text) for text in texts], pa.int64())
-    return pa.array(texts, pa.string())
+def _scalars(present: Sequence[str]) -> Callable[[str | None], pa.Scalar]:
+    """Return what makes a scalar of a value of a key that has these."""
+    if present and all(_INTEGER.fullmatch(text) and int(text) in _INT64 for text in present):
+        return lambda text: pa.scalar(None if text is None else int(text), pa.int64())
+    return lambda text: pa.scalar(text, pa.string())

@@ -230,7 +230,8 @@ def test_an_old_output_stays_until_the_new_one_is_whole(path):
             {"inputs": [*JOB["inputs"], {"name": "b.parquet", "size": 1, "modified": 1}]},
             "b.parquet was not among the inputs",
         ),
-        ({"inputs": []}, "the inputs were others"),
+        ({"inputs": []}, "in.parquet is no longer among the inputs"),
+        ({"inputs": JOB["inputs"] * 2}, "the order of the inputs was another"),
     ],
 )
 def test_another_job_is_refused_with_what_differs(path, change, said):
