@@ -70,7 +70,7 @@ def tokenize_files(options: EncodeOptions, context: JobContext | None = None) ->
     context = context or JobContext()
     started = context.clock()
     plan = _make_plan(options, context)
-    count = _Count()
+    count, stated = _Count(), plan.stated_rows
     with (
         open_sink(plan.target, context.stdout) as sink,
         Ahead(_windows(plan), WINDOWS_AHEAD) as windows,
@@ -79,9 +79,8 @@ def tokenize_files(options: EncodeOptions, context: JobContext | None = None) ->
             count.add(window, plan)
             sink.write(window.batch.select(plan.columns).cast(plan.target.schema))
             seconds = context.clock() - started
-            context.on_progress(Progress(count.rows, count.tokens, seconds, plan.stated_rows))
+            context.on_progress(Progress(count.rows, count.tokens, seconds, stated))
         rejected = rejected_rows(plan.rows.sources)
-        stated = plan.stated_rows
         rows_in = count.rows + rejected if stated is None else stated
         rows_out = sink.close()
         check_counts(rows_in, rows_out, rejected)

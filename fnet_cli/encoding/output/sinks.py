@@ -94,6 +94,8 @@ class ParquetSink:
         for start, footer in zip([0, *ends], footers_in(file, self.ends), strict=False):
             self._footer.add(footer, start)
         self._waiting: list[pa.RecordBatch] = []
+        # Kept, not counted at each write: of thousands of small files, thousands of batches wait.
+        self._rows = self._bytes = 0
 
     @property
     def is_settled(self) -> bool:
@@ -105,9 +107,9 @@ class ParquetSink:
         if not batch.num_rows:
             return
         self._waiting.append(batch)
-        rows = sum(waiting.num_rows for waiting in self._waiting)
-        size = sum(waiting.nbytes for waiting in self._waiting)
-        if rows >= self._target.row_group_rows or size >= MAX_ROW_GROUP_BYTES:
+        self._rows += batch.num_rows
+        self._bytes += batch.nbytes
+        if self._rows >= self._target.row_group_rows or self._bytes >= MAX_ROW_GROUP_BYTES:
             self._write_part()
 
     def settle(self) -> None:
@@ -125,6 +127,7 @@ class ParquetSink:
         self._footer.add(footer_of(part), start)
         self.ends.append(start + len(part))
         self._waiting = []
+        self._rows = self._bytes = 0
 
     def close(self) -> int:
         """Write what waits and the footer, then count the rows in it as a reader would."""
