@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -130,6 +131,48 @@ class RowSource(Protocol):
 
     def batches(self, columns: Sequence[str], max_rows: int, start: int = 0) -> Iterator[RowBatch]:
         """Yield the rows from the `start`-th on, `columns` only, at most `max_rows` at a time."""
+
+
+# Runs of one value take no room; more than this, and memory or time would be at the mercy of what
+# a file states.
+MOST_ROWS_PER_BYTE = 4096
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What tells whether a file has changed between its opening and its reading."""
+
+    size: int
+    modified: int
+
+    @classmethod
+    def of(cls, path: str | Path) -> Stamp:
+        """Return that of a file; raises OSError."""
+        found = Path(path).stat()
+        return cls(found.st_size, found.st_mtime_ns)
+
+
+def refuse_changed(name: str, *, changed: bool) -> None:
+    """Raise InputDataError for a file that is not as it was opened: its rows were counted then."""
+    if changed:
+        raise InputDataError(
+            f"{name}: it changed while it was read", hint="run again when nothing writes it"
+        )
+
+
+def checked_names(schema: pa.Schema) -> pa.Schema:
+    """Return the schema; raises UnicodeDecodeError for a name in it, at any depth, that is no text.
+
+    pyarrow decodes a name when it is asked for, which may be after hours of work.
+    """
+    waiting = list(schema)
+    while waiting:
+        field = waiting.pop()
+        kind, _ = field.type, field.name
+        if pa.types.is_dictionary(kind):
+            kind = kind.value_type
+        waiting += [kind.field(index) for index in range(kind.num_fields)]
+    return schema
 
 
 class Readable:

@@ -4,44 +4,75 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from fnet_cli.encoding.readers.base import RowBatch, UniformColumns, from_row
+from fnet_cli.encoding.readers.base import (
+    MOST_ROWS_PER_BYTE,
+    RowBatch,
+    Stamp,
+    UniformColumns,
+    checked_names,
+    from_row,
+    refuse_changed,
+)
+from fnet_cli.encoding.readers.ipc_messages import FILE_MAGIC, IpcError, Stated, stated_batches
 from fnet_cli.errors import InputDataError
 
-_FILE_MAGIC = b"ARROW1"
 # Names may be no text; a file may name a column or a dictionary that is not there.
-_READ_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError, KeyError, IndexError)
+_READ_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError, KeyError, IndexError, IpcError)
+# pyarrow makes room for what a compressed buffer states, and zstd makes gigabytes of zeros out of
+# kilobytes. So much is let pass as it is, and of more so much a byte: ids come nowhere near it.
+_FREE_BYTES = 1 << 30
+_MOST_DECOMPRESSED_PER_BYTE = 1000
 
 
 class ArrowSource(UniformColumns):
     """An Arrow IPC file.
 
-    Opening it reads its first column through, for its row count, or all where damage is tolerated.
-    Raises InputDataError where it cannot be read. Every batch is checked before it is used: the
-    format has no checksums, and offsets that are wrong would lead anywhere.
+    Opening it reads what its batches state of themselves; where damage is tolerated, all of them,
+    since it must be known what can be read. Raises InputDataError where it cannot be read, or
+    states what cannot be. Every batch is checked before it is used: the format has no checksums,
+    and offsets that are wrong would lead anywhere.
     """
 
     def __init__(self, path: str, *, tolerant: bool = False) -> None:
         self.name = path
-        self._tolerant = tolerant
-        self.schema = pa.schema([])
-        self.rows: int | None = 0
+        self.schema: pa.Schema = pa.schema([])
+        self._stamp: Stamp | None = None
         with self._errors(), self._opened([]) as (schema, _):
-            if len(schema.names) > 0:  # reads the names, which may be no text
-                self.schema = schema
-        with (
-            self._up_to_damage(tolerant=tolerant),
-            self._errors(),
-            # What is damaged must be found here, where it is tolerated.
-            self._opened([] if tolerant else [0]) as (_, batches),
-        ):
-            for batch in batches:
-                if tolerant:
-                    batch.validate(full=True)
-                self.rows += batch.num_rows
+            self.schema = checked_names(schema)
+        self._batch_rows: list[int] = []
+        with self._up_to_damage(tolerant=tolerant), self._errors():
+            self._read_stated()
+        if tolerant:
+            with self._up_to_damage(tolerant=True):
+                self._read_what_is_good()
+        self.rows: int | None = sum(self._batch_rows)
+
+    def _read_stated(self) -> None:
+        """Note the rows of the batches up to one that states what cannot be; raises IpcError."""
+        rows, size = 0, Path(self.name).stat().st_size
+        with Path(self.name).open("rb") as file:
+            for stated in stated_batches(file):
+                _check(stated)
+                if stated.is_dictionary:
+                    continue
+                rows += stated.rows
+                if rows > size * MOST_ROWS_PER_BYTE:
+                    raise IpcError(f"it states {rows} rows in {size} bytes")
+                self._batch_rows.append(stated.rows)
+
+    def _read_what_is_good(self) -> None:
+        """Read all batches, and keep to those before the first that is damaged."""
+        stated, self._batch_rows = self._batch_rows, []
+        with self._errors(), self._opened([]) as (_, batches):
+            for batch in islice(batches, len(stated)):
+                batch.validate(full=True)
+                self._batch_rows.append(batch.num_rows)
 
     def batches(self, columns: Sequence[str], max_rows: int, start: int = 0) -> Iterator[RowBatch]:
         """Yield the rows in file order; InputDataError at a damaged batch, after the good rows."""
@@ -51,24 +82,32 @@ class ArrowSource(UniformColumns):
         names, row = list(columns), 0
         fields = [self.schema.get_field_index(name) for name in names]
         with self._errors(), self._opened(fields) as (schema, batches):
-            if [schema.field(name) for name in names] != [self.schema.field(at) for at in fields]:
-                raise InputDataError(f"{self.name}: it changed while it was read")
-            for batch in batches:
-                if row == self.rows:  # what is behind has a damaged column
-                    return
+            is_other = [schema.field(name) for name in names] != [
+                self.schema.field(at) for at in fields
+            ]
+            refuse_changed(self.name, changed=is_other)
+            for rows in self._batch_rows:
+                batch = next(batches, None)
+                if batch is None or batch.num_rows != rows:
+                    raise IpcError(f"it has no {rows} rows after row {row - 1}")
                 batch.validate(full=True)
-                numbers = np.arange(row, row + batch.num_rows)
-                row += batch.num_rows
-                rows = RowBatch(batch.select(names), self.name, "row", numbers)
-                yield from rows.pieces(max_rows)
+                # Not of the whole batch at once: rows without values take no room, numbers do.
+                for at in range(0, rows, max_rows):
+                    piece = batch.select(names).slice(at, max_rows)
+                    numbers = np.arange(row + at, row + at + piece.num_rows)
+                    yield RowBatch(piece, self.name, "row", numbers)
+                row += rows
 
     @contextmanager
     def _opened(self, fields: list[int]) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
         """Give the schema and the batches, both with the columns at `fields`, or all without."""
         options = pa.ipc.IpcReadOptions(included_fields=fields, use_threads=False)
+        stamp = Stamp.of(self.name)  # before it is opened, so that no change is missed
+        refuse_changed(self.name, changed=stamp != (self._stamp or stamp))
+        self._stamp = stamp
         # Not Python's file: it would make room for whatever length a header states.
         with pa.OSFile(self.name) as file:
-            is_file = file.read(len(_FILE_MAGIC)) == _FILE_MAGIC
+            is_file = file.read(len(FILE_MAGIC)) == FILE_MAGIC
             file.seek(0)
             opened = pa.ipc.open_file if is_file else pa.ipc.open_stream
             with opened(file, options=options) as reader:
@@ -85,3 +124,12 @@ class ArrowSource(UniformColumns):
             raise InputDataError(
                 f"{self.name}: not a complete Arrow IPC file: {reason:.200}"
             ) from error
+
+
+def _check(stated: Stated) -> None:
+    """Raise IpcError for a batch that memory cannot be trusted to."""
+    if stated.rows < 0:
+        raise IpcError(f"a batch states {stated.rows} rows")
+    most = max(_FREE_BYTES, stated.stored * _MOST_DECOMPRESSED_PER_BYTE)
+    if stated.decompressed > most:
+        raise IpcError(f"{stated.stored} bytes are stated to be {stated.decompressed}, compressed")

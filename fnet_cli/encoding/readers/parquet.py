@@ -19,15 +19,23 @@ import pyarrow.parquet as pq
 from fnet_cli.constants import MAX_READ_BYTES, MAX_WINDOW_ROWS
 from fnet_cli.encoding.output.parquet_parts import footers_in, values_in
 from fnet_cli.encoding.output.thrift_compact import ThriftError
-from fnet_cli.encoding.readers.base import Fault, Readable, RowBatch, TypeCheck, from_row
+from fnet_cli.encoding.readers.base import (
+    MOST_ROWS_PER_BYTE,
+    Fault,
+    Readable,
+    RowBatch,
+    Stamp,
+    TypeCheck,
+    checked_names,
+    from_row,
+    refuse_changed,
+)
 from fnet_cli.encoding.readers.lines import STDIN_NAME
 from fnet_cli.errors import InputDataError, OutputError
 
 # Pages are read in pieces of this size instead of whole column chunks, so that a file of one
 # huge row group streams too.
 _BUFFER_BYTES = 1 << 20
-# Runs of one value take no room; more than this, and memory or time would be at a footer's mercy.
-_MOST_ROWS_PER_BYTE = 4096
 _MOST_FOOTER_BYTES = 1 << 20  # parsed in Python, in about a second
 # The last: names in a footer may be no text.
 _READ_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
@@ -43,9 +51,10 @@ class ParquetSource(Readable):
         self.name = name or path
         self._path = Path(path)
         self._tolerant = tolerant
+        self._stamp: Stamp | None = None
         with self._opened() as file:
             metadata = file.metadata
-            self.schema: pa.Schema = file.schema_arrow
+            self.schema: pa.Schema = checked_names(file.schema_arrow)
             self.rows: int | None = metadata.num_rows
             groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
             self._group_rows = [int(group.num_rows) for group in groups]
@@ -60,6 +69,9 @@ class ParquetSource(Readable):
     @contextmanager
     def _opened(self) -> Iterator[pq.ParquetFile]:
         try:
+            stamp = Stamp.of(self._path)  # before it is opened, so that no change is missed
+            refuse_changed(self.name, changed=stamp != (self._stamp or stamp))
+            self._stamp = stamp
             file = pq.ParquetFile(
                 self._path,
                 buffer_size=_BUFFER_BYTES,
@@ -76,7 +88,7 @@ class ParquetSource(Readable):
         size = self._path.stat().st_size
         if min(self._group_rows, default=0) < 0 or sum(self._group_rows) != rows:
             reason = f"its footer states {rows} rows, its row groups {sum(self._group_rows)}"
-        elif rows > size * _MOST_ROWS_PER_BYTE:
+        elif rows > size * MOST_ROWS_PER_BYTE:
             reason = f"its footer states {rows} rows in {size} bytes"
         else:
             return
@@ -96,7 +108,7 @@ class ParquetSource(Readable):
             values = values_in(footer, column)
         except (ThriftError, OSError) as error:
             raise self._damaged(error) from error
-        if not 0 <= values <= end * _MOST_ROWS_PER_BYTE:
+        if not 0 <= values <= end * MOST_ROWS_PER_BYTE:
             reason = ValueError(f"its footer states {values} values of {column} in {end} bytes")
             raise self._damaged(reason)
         return values
@@ -113,8 +125,8 @@ class ParquetSource(Readable):
         """
         groups, row = self._groups_from(start)
         with self._opened() as file:
-            if file.metadata.num_rows != self.rows or file.schema_arrow != self.schema:
-                raise InputDataError(f"{self.name}: it changed while it was read")
+            is_other = file.metadata.num_rows != self.rows or file.schema_arrow != self.schema
+            refuse_changed(self.name, changed=is_other)
             reading = _Reading(file, self.name, list(columns), self._batch_rows(max_rows))
             rows = self._in_one(reading, groups, row)
             if self._tolerant:
