@@ -54,22 +54,14 @@ def check_options(options: EncodeOptions) -> None:
 def check_output(options: EncodeOptions) -> tuple[OutputFormat, Path | None]:
     """Return the output's format and its path, None for standard output.
 
-    Raises UsageError or OutputError where it cannot be written, or is an input.
+    Raises UsageError or OutputError where it cannot be written.
     """
     kind, path = _output_format(options), None
     if options.output != STANDARD_STREAM:
         path = output_path(options.output, overwrite=_may_replace(options))
-    written = {path: options.output}
     if path is not None and options.on_error is OnError.QUARANTINE:
         may_replace = options.overwrite or options.resume
-        rejected = output_path(str(rejected_path(path)), overwrite=may_replace)
-        written[rejected] = str(rejected)
-    for name in options.inputs if path is not None else ():
-        found = Path(os.path.realpath(name))
-        if name != STANDARD_STREAM and found in written:
-            raise UsageError(
-                f"{written[found]} is an input and the output", hint="write to another file"
-            )
+        output_path(str(rejected_path(path)), overwrite=may_replace)
     return kind, path
 
 

@@ -293,6 +293,10 @@ def test_an_output_in_the_directory_is_not_read(preset, dataset):
     output = dataset / "year=2024/lang=de/part.parquet"
     with pytest.raises(UsageError, match="is an input and the output"):
         run_job(preset, dataset, output, overwrite=True)
+    run_job(preset, dataset, dataset / "out.parquet")
+    for name in (dataset, f"{dataset}/**"):
+        with pytest.raises(UsageError, match="is an input and the output"):
+            run_job(preset, name, dataset / "out.parquet", overwrite=True)
 
 
 def test_the_file_of_rejected_rows_is_no_input(preset, tmp_path):

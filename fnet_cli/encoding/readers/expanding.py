@@ -13,10 +13,11 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
-from fnet_cli.encoding.options import EncodeOptions, InputFormat
+from fnet_cli.encoding.options import EncodeOptions, InputFormat, OnError
 from fnet_cli.encoding.output.journal import SUFFIX as JOB_SUFFIX
+from fnet_cli.encoding.output.target import rejected_path
 from fnet_cli.encoding.readers.opening import KNOWN_SUFFIXES, STANDARD_STREAM, format_of
-from fnet_cli.errors import InputDataError
+from fnet_cli.errors import InputDataError, UsageError
 
 _MAGIC = re.compile(r"[*?\[]")
 _ANY_DEPTH = "**"
@@ -40,12 +41,37 @@ class InputFiles:
 
 
 def expanded(options: EncodeOptions) -> tuple[EncodeOptions, InputFiles]:
-    """Return the options with files for inputs, and what is known of these; raises as `expand`."""
-    files = expand(options.inputs, options.input_format)
+    """Return the options with files for inputs, and what is known of these.
+
+    Raises as `expand`, and UsageError where one of them is written.
+    """
+    written = _written(options)
+    files = expand(options.inputs, options.input_format, written)
     return replace(options, inputs=files.files), files
 
 
-def expand(inputs: Sequence[str], forced: InputFormat | None) -> InputFiles:
+def _written(options: EncodeOptions) -> dict[str, str]:
+    """Return the files that a job writes, by where they are, as they are called."""
+    if options.output == STANDARD_STREAM:
+        return {}
+    path = os.path.realpath(options.output)
+    rejected = str(rejected_path(Path(path)))
+    is_kept = options.on_error is OnError.QUARANTINE
+    return {path: options.output} | ({rejected: rejected} if is_kept else {})
+
+
+def _refuse_written(found: Sequence[str], written: Mapping[str, str]) -> None:
+    for name in found if written else ():
+        path = os.path.realpath(name)
+        if name != STANDARD_STREAM and path in written:
+            raise UsageError(
+                f"{written[path]} is an input and the output", hint="write to another file"
+            )
+
+
+def expand(
+    inputs: Sequence[str], forced: InputFormat | None, written: Mapping[str, str] | None = None
+) -> InputFiles:
     """Return the files that `inputs` name.
 
     A directory stands for the files below it that have the suffix of a format, or all of them with
@@ -58,6 +84,7 @@ def expand(inputs: Sequence[str], forced: InputFormat | None) -> InputFiles:
     stated: list[dict[str, str | None]] = []
     for name in inputs:
         found, depth = _found(name, forced)
+        _refuse_written(found, written or {})  # before its path is found to state no keys
         files += found
         stated += [{}] * len(found) if depth is None else _stated(found, depth)
     for path in files:
