@@ -90,15 +90,15 @@ def open_output(
             except BaseException:
                 if kept := output.keep():
                     on_kept(Kept(kept.counts.rows_out, str(directory.path)))
-                else:
-                    directory.clear()
                 raise
-        directory.clear()
 
 
 @contextmanager
 def _alone(directory: JobDirectory) -> Iterator[None]:
-    """Hold the job's directory: made where it is not there, gone afterwards where it is empty."""
+    """Hold the job's directory, made where it is not there.
+
+    It is gone afterwards, but where a job can be gone on with: a signal may come at any line.
+    """
     from filelock import SoftFileLock, Timeout
 
     directory.path.mkdir(exist_ok=True)
@@ -114,6 +114,10 @@ def _alone(directory: JobDirectory) -> Iterator[None]:
     try:
         yield
     finally:
+        with suppress(OSError, OutputError):
+            saved = directory.saved()
+            if saved is None or saved.checkpoint is None:
+                directory.clear()
         lock.release()
         with suppress(OSError):
             directory.path.rmdir()

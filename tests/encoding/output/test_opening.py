@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fnet_cli.encoding.options import Compression, OutputFormat, Restart
-from fnet_cli.encoding.output import opening
+from fnet_cli.encoding.output import journal, opening
 from fnet_cli.encoding.output.journal import Counts, JobDirectory
 from fnet_cli.encoding.output.opening import JobOutput, Kept, open_output
 from fnet_cli.encoding.output.target import OutputTarget
@@ -120,6 +120,17 @@ def test_an_output_has_the_mode_that_any_new_file_has(path):
 def test_while_it_grows_it_is_nobody_else_s_to_read(path):
     with open_output(target_of(path), JOB, Restart.NEVER, None, lambda _: None):
         assert JobDirectory(path).data.stat().st_mode & 0o077 == 0
+
+
+def test_a_signal_while_the_job_s_directory_is_made_leaves_nothing(path, monkeypatch):
+    def interrupted(_path: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(journal, "sync", interrupted)
+    opened = open_output(target_of(path), JOB, Restart.NEVER, None, lambda _: None)
+    with pytest.raises(KeyboardInterrupt), opened:
+        pass
+    assert list(path.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", FORMATS)
