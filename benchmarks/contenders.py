@@ -97,7 +97,8 @@ def prepare_job(job: Job) -> Variants:
     """Prepare this project's whole job, Parquet to Parquet; timed after its start-up."""
     import pyarrow.parquet as pq
 
-    from fnet_cli.encoding.job import JobContext, encode_files
+    from fnet_cli.encoding.context import JobContext
+    from fnet_cli.encoding.job import encode_files
     from fnet_cli.encoding.options import ComputeDtype, EncodeOptions, Padding, Pooling
 
     output = job.tokens.with_name("out.parquet")

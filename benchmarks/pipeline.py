@@ -22,8 +22,8 @@ from racing import THREADS, print_table, set_environment, write_json
 
 if TYPE_CHECKING:
     from fnet_cli.encoding.batching import Batch
+    from fnet_cli.encoding.context import JobContext
     from fnet_cli.encoding.engine.base import Engine
-    from fnet_cli.encoding.job import JobContext
     from fnet_cli.encoding.options import EncodeOptions
 
 _STUB_PRESET = "narrow"
@@ -111,7 +111,7 @@ def model_only(engine: Any, made: list[Batch], out: np.ndarray) -> float:
 
 def measure(path: Path, preset: str, arguments: argparse.Namespace) -> dict[str, list[Pass]]:
     """Let the whole job and the model alone take turns, with one engine."""
-    from fnet_cli.encoding.job import JobContext
+    from fnet_cli.encoding.context import JobContext
     from fnet_cli.encoding.options import ComputeDtype, EncodeOptions, Padding, Pooling
 
     options = EncodeOptions(

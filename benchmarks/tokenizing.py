@@ -19,7 +19,7 @@ from contenders import LoadOnce, load_alone
 from racing import THREADS, print_table, set_environment, write_json
 
 if TYPE_CHECKING:
-    from fnet_cli.encoding.job import JobContext
+    from fnet_cli.encoding.context import JobContext
     from fnet_cli.encoding.options import EncodeOptions
     from fnet_cli.encoding.readers.base import RowSource
 
@@ -66,7 +66,7 @@ def turns_of(
 
 def measure(arguments: argparse.Namespace) -> dict[str, list[float]]:
     """Let the turns go round, after one that warms up."""
-    from fnet_cli.encoding.job import JobContext
+    from fnet_cli.encoding.context import JobContext
     from fnet_cli.encoding.options import EncodeOptions
 
     with tempfile.TemporaryDirectory() as directory:

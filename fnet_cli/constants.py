@@ -87,6 +87,11 @@ COMPILING_PAYS_OPERATIONS: Final = {"max": 2e12, "bucket": 2e13}
 TYPICAL_TOKENS: Final = 32  # of a row, where what it has is not known yet
 # Ten minutes or more: trying batch sizes takes some ten seconds.
 TUNING_PAYS_OPERATIONS: Final = {"cpu": 2e14, "gpu": 2e16}
+# A part of an output in parts: of a size that readers like, and of ten minutes of work at most,
+# which is what is done again where a worker is lost.
+PART_BYTES: Final = 256 * 1024**2
+PART_OPERATIONS: Final = 2e14
+MOST_PARTS_OF_SMALL: Final = 16  # so that a job for minutes still divides among workers
 # Text formats are read, checked and turned into Arrow in blocks of whole lines.
 LINE_BLOCK_BYTES: Final = 8 * 1024**2
 MAX_LINE_BYTES: Final = 256 * 1024**2

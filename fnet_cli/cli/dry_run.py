@@ -10,7 +10,8 @@ from typing import Any
 from fnet_cli.cli.encode import quiet_load_engine
 from fnet_cli.cli.tables import number, size
 from fnet_cli.config import Settings
-from fnet_cli.encoding.job import Estimate, JobContext, estimate
+from fnet_cli.encoding.context import JobContext
+from fnet_cli.encoding.estimating import Estimate, estimate
 from fnet_cli.encoding.options import EncodeOptions
 from fnet_cli.encoding.output.target import free_bytes
 from fnet_cli.encoding.plan import JobPlan, make_plan

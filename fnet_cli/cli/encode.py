@@ -40,10 +40,12 @@ from fnet_cli.cli.job_options import (
     PairColumn,
     PairTruncation,
     ParquetCodec,
+    PartRows,
     Preset,
     Resume,
     RowTruncation,
     TextColumn,
+    WorkerCount,
     check_one_stdout,
     option,
     split_names,
@@ -129,6 +131,7 @@ def encode(  # noqa: PLR0913
     output_dtype: Annotated[
         OutputDtype, option("Number format of the embeddings.", OUTPUT)
     ] = OutputDtype.FLOAT32,
+    part_rows: PartRows = None,
     overwrite: Overwrite = False,
     resume: Resume = False,
     batch_size: Annotated[
@@ -143,6 +146,7 @@ def encode(  # noqa: PLR0913
         str,
         option("auto (every GPU, else the CPU), cpu, gpu, or gpu:N, several as gpu:0,1.", RUN),
     ] = "auto",
+    workers: WorkerCount = 1,
     dry_run: Annotated[
         bool, option("Check everything and estimate the time; write nothing.", RUN, "--dry-run")
     ] = False,
@@ -194,6 +198,8 @@ def encode(  # noqa: PLR0913
         resume=resume,
         on_error=on_error,
         max_errors=None if max_errors is None else MaxErrors.parse(max_errors),
+        part_rows=part_rows,
+        workers=workers,
     )
     run = _dry_run if dry_run else _run
     run(options, current_settings(offline=offline), quiet=quiet, as_json=as_json)
@@ -218,7 +224,8 @@ def _dry_run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json
 def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bool) -> None:
     from fnet_cli.cli.progress import closing_lines, shown_progress
     from fnet_cli.cli.pull_progress import shown_pull
-    from fnet_cli.encoding.job import JobContext, encode_files
+    from fnet_cli.encoding.context import JobContext
+    from fnet_cli.encoding.job import encode_files
     from fnet_cli.presets.resolving import resolve_preset
 
     check_one_stdout(options, as_json=as_json)
@@ -226,7 +233,7 @@ def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bo
         resolve_preset(options.preset, settings, on_pull)
     can_go_on = "-" not in (*options.inputs, options.output)
     with shown_progress(quiet=quiet) as show, no_signal_waits():
-        stopping = _Stopping()
+        stopping = _Stopping(can_wait=can_go_on and options.workers > 1)
         kept: list[Kept] = []
 
         def load(request: EngineRequest) -> Engine:
@@ -257,13 +264,19 @@ def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bo
 
 
 class _Stopping:
-    """Says once that a signal was heard."""
+    """Says once that a signal was heard.
 
-    def __init__(self) -> None:
-        self._said = False
+    Where models are loaded by other processes, a signal waits (`can_wait`) from the first rows on.
+    """
+
+    def __init__(self, *, can_wait: bool) -> None:
+        self._said, self._can_wait = False, can_wait
 
     def announce(self) -> None:
         """Say it where a signal waits."""
+        if self._can_wait:
+            self._can_wait = False
+            let_first_signal_wait()
         if is_asked_to_stop() and not self._said:
             self._said = True
             say("stopping when the rows that are under way are written; once more stops at once")

@@ -38,7 +38,13 @@ Inputs = Annotated[
 ]
 OutputFile = Annotated[
     str,
-    option("File to write, or - for JSON lines on standard output.", OUTPUT, "-o", "--output"),
+    option(
+        "File to write, a directory (with a / in the end) for a file for each part of the rows, or "
+        "- for JSON lines on standard output.",
+        OUTPUT,
+        "-o",
+        "--output",
+    ),
 ]
 Preset = Annotated[
     str,
@@ -75,6 +81,24 @@ Resume = Annotated[
         "nothing.",
         OUTPUT,
         "--resume",
+    ),
+]
+
+PartRows = Annotated[
+    int | None,
+    option(
+        "Most rows of a part, of an output in parts. Default: what suits the job.",
+        OUTPUT,
+        metavar="N",
+    ),
+]
+
+WorkerCount = Annotated[
+    int,
+    option(
+        "Processes that encode parts side by side; cores or GPUs are divided between them.",
+        "Run",
+        metavar="N",
     ),
 ]
 

@@ -119,7 +119,7 @@ def tokenize(  # noqa: PLR0913
 def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bool) -> None:
     from fnet_cli.cli.progress import closing_lines, shown_progress
     from fnet_cli.cli.pull_progress import shown_pull
-    from fnet_cli.encoding.job import JobContext
+    from fnet_cli.encoding.context import JobContext
     from fnet_cli.encoding.tokenizing import tokenize_files
     from fnet_cli.presets.resolving import resolve_preset
 

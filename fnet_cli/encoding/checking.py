@@ -12,7 +12,13 @@ from fnet_cli.constants import CHUNK_COLUMNS, SEGMENT_COLUMN, TEXT_COLUMN
 from fnet_cli.encoding.engine.devices import parse_device
 from fnet_cli.encoding.options import EncodeOptions, OnError, OutputFormat, TextOptions
 from fnet_cli.encoding.output.journal import JobDirectory
-from fnet_cli.encoding.output.target import output_format_of, output_path, rejected_path
+from fnet_cli.encoding.output.places import is_named_as_directory
+from fnet_cli.encoding.output.target import (
+    directory_path,
+    output_format_of,
+    output_path,
+    rejected_path,
+)
 from fnet_cli.encoding.readers.base import RowSource, column_type
 from fnet_cli.encoding.readers.opening import STANDARD_STREAM
 from fnet_cli.encoding.rows import is_id_list
@@ -48,7 +54,32 @@ def check_options(options: EncodeOptions) -> None:
             "--max-errors is of errors that a job goes on after",
             hint="add --on-error skip or --on-error quarantine",
         )
+    _check_parts(options)
     parse_device(options.device)
+
+
+def _check_parts(options: EncodeOptions) -> None:
+    if options.part_rows is not None and options.part_rows < 1:
+        raise UsageError(f"--part-rows must be at least 1, not {options.part_rows}")
+    if options.workers < 1:
+        raise UsageError(f"--workers must be at least 1, not {options.workers}")
+    if is_in_parts(options):
+        if STANDARD_STREAM in options.inputs:
+            raise UsageError(
+                "standard input is not written in parts: it can be read only once",
+                hint="name a file for the output, or give the input as one",
+            )
+        return
+    for flag, is_given in (("--part-rows", options.part_rows), ("--workers", options.workers > 1)):
+        if is_given:
+            raise UsageError(
+                f"{flag} is of an output in parts", hint="name a directory: -o embeddings/"
+            )
+
+
+def is_in_parts(options: EncodeOptions) -> bool:
+    """Whether the output is a directory of parts."""
+    return options.output != STANDARD_STREAM and is_named_as_directory(options.output)
 
 
 def check_output(options: EncodeOptions) -> tuple[OutputFormat, Path | None]:
@@ -57,7 +88,9 @@ def check_output(options: EncodeOptions) -> tuple[OutputFormat, Path | None]:
     Raises UsageError or OutputError where it cannot be written.
     """
     kind, path = _output_format(options), None
-    if options.output != STANDARD_STREAM:
+    if is_in_parts(options):
+        path = directory_path(options.output)
+    elif options.output != STANDARD_STREAM:
         path = output_path(options.output, overwrite=_may_replace(options))
     if path is not None and options.on_error is OnError.QUARANTINE:
         may_replace = options.overwrite or options.resume
@@ -78,6 +111,8 @@ def _output_format(options: EncodeOptions) -> OutputFormat:
         if options.format is OutputFormat.PARQUET:
             raise UsageError("Parquet cannot be written to standard output", hint="name a file")
         return OutputFormat.JSONL
+    if is_in_parts(options):
+        return options.format or OutputFormat.PARQUET
     kind = options.format or output_format_of(options.output)
     if kind is None:
         raise UsageError(

@@ -215,7 +215,8 @@ class EncodeOptions:
     (`batch_size`).
     An empty `preset` is the default preset. With `resume`, an unfinished job with this output is
     gone on with, and a job that there is none of begins. `max_errors` ends a job that tolerates
-    errors.
+    errors. An `output` that ends with a slash, or is a directory, is written in parts, of up to
+    `part_rows` rows (None: what suits the job) and by `workers` processes.
     """
 
     inputs: tuple[str, ...]
@@ -243,6 +244,8 @@ class EncodeOptions:
     resume: bool = False
     on_error: OnError = OnError.FAIL
     max_errors: MaxErrors | None = None
+    part_rows: int | None = None
+    workers: int = 1
 
     @property
     def restart(self) -> Restart:

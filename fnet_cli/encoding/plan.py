@@ -29,6 +29,7 @@ from fnet_cli.encoding.checking import (
     check_options,
     check_output,
     check_sequence_length,
+    is_in_parts,
     refuse_column,
     total,
 )
@@ -65,7 +66,8 @@ class JobPlan:
     the preset, `in_force` has it. `rows` and `tokens` are totals where the inputs state them.
     `expected_bytes` is the size of the embeddings alone, uncompressed. `segments` says per source
     whether it has segment ids. With `text`, the sources are `TokenizedSource`s; `text_record` is
-    what the output says of them. `rows_are_made` where texts become several rows or none.
+    what the output says of them. `rows_are_made` where texts become several rows or none. That of
+    a fragment is `part_of` the plan of the whole job, whose rows decide how it is computed.
     """
 
     options: EncodeOptions
@@ -82,6 +84,11 @@ class JobPlan:
     target: OutputTarget
     rows: int | None
     tokens: int | None
+    part_of: JobPlan | None = None
+
+    @property
+    def _whole(self) -> JobPlan:
+        return self.part_of or self
 
     @property
     def segment_column(self) -> str:
@@ -112,16 +119,18 @@ class JobPlan:
             return False  # a shape for each length
         if self.rows_are_made:
             return padding is Padding.MAX
-        if self.rows is None:
+        rows = self._whole.rows
+        if rows is None:
             return False
         width = length if padding is Padding.MAX else min(length, TYPICAL_TOKENS)
-        return self._operations(self.rows * width) >= COMPILING_PAYS_OPERATIONS[padding]
+        return self._operations(rows * width) >= COMPILING_PAYS_OPERATIONS[padding]
 
     @property
     def operations(self) -> int | None:
         """About how many multiplications and additions the job takes; None if it cannot be told."""
-        fixed = self.in_force.padding is Padding.MAX and self.rows is not None
-        tokens = self.rows * self.shape.sequence_length if fixed and self.rows else self.tokens
+        whole = self._whole
+        fixed = self.in_force.padding is Padding.MAX and whole.rows is not None
+        tokens = whole.rows * self.shape.sequence_length if fixed and whole.rows else whole.tokens
         return None if tokens is None else self._operations(tokens)
 
     def _operations(self, tokens: int) -> int:
@@ -129,10 +138,25 @@ class JobPlan:
         return 4 * config.num_layers * config.hidden_dim * config.intermediate_dim * tokens
 
     @property
+    def row_operations(self) -> int:
+        """About how many operations a row takes, as far as it is known."""
+        if self.operations and self.rows:
+            return self.operations // self.rows
+        fixed = self.in_force.padding is Padding.MAX
+        most = self.shape.sequence_length
+        return self._operations(most if fixed else min(most, TYPICAL_TOKENS))
+
+    @property
+    def vector_bytes(self) -> int:
+        """How many bytes the embeddings of a row take, uncompressed; of tokens at most."""
+        vectors = self.shape.sequence_length if self.in_force.pooling is Pooling.TOKENS else 1
+        return vectors * _vector_bytes(self.options, self.preset, self.target.format)
+
+    @property
     def typical_width(self) -> int:
         """The padded length of a row of the mean length, as far as it is known."""
-        most = self.shape.sequence_length
-        mean = self.tokens // self.rows if self.tokens and self.rows else most
+        most, whole = self.shape.sequence_length, self._whole
+        mean = whole.tokens // whole.rows if whole.tokens and whole.rows else most
         return int(padded_lengths(np.array([mean]), self.shape)[0])
 
     @property
@@ -195,7 +219,9 @@ def make_plan(
         rows_are_made=rows.are_made,
         text_record=rows.recorded,
         shape=shape,
-        target=OutputTarget(path, kind, options.compression, schema, window),
+        target=OutputTarget(
+            path, kind, options.compression, schema, window, in_parts=is_in_parts(options)
+        ),
         rows=total([source.rows for source in rows.sources]),
         tokens=total([source.token_count(options.token_column) for source in rows.sources]),
     )
@@ -264,6 +290,8 @@ def _check_room(plan: JobPlan) -> None:
 def _bytes_there(path: Path, options: EncodeOptions) -> int:
     """Return how much of the output an unfinished job has written, which is gone on with."""
     with suppress(OSError):
+        if options.resume and path.is_dir():
+            return sum(part.stat().st_size for part in path.rglob("part-*"))
         return JobDirectory(path).data.stat().st_size if options.resume else 0
     return 0
 

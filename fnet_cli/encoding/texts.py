@@ -63,13 +63,19 @@ class TokenizedSource:
 
     Columns of ids that `inner` has by the same names are left out: the text was asked for. A row
     is one of `inner`'s, or a chunk of one. `documents` and `rejected` count the rows of
-    `inner` that the last reading has met, and those of them that it left out.
+    `inner` that the last reading has met, and those of them that it left out. `documents_before` is
+    how many other sources have, where there is no source `before`.
 
     Raises InputDataError for a column that is missing, is no text, or is named as those of chunks.
     """
 
     def __init__(
-        self, inner: RowSource, how: Tokenizing, before: TokenizedSource | None = None
+        self,
+        inner: RowSource,
+        how: Tokenizing,
+        before: TokenizedSource | None = None,
+        *,
+        documents_before: int = 0,
     ) -> None:
         self.name = inner.name
         self.schema: pa.Schema = inner.schema
@@ -77,8 +83,9 @@ class TokenizedSource:
         self.documents = self.rejected = 0
         self.damage = inner.damage
         self.inner = inner
-        self._how = how
-        self._before = before
+        self.row_ends = inner.row_ends
+        self.how = how
+        self._before, self._documents_before = before, documents_before
         self._first: int | None = None  # of its documents, as the last reading has met it
         if not inner.schema.names and inner.rows == 0:  # an empty JSON lines file
             return
@@ -96,8 +103,10 @@ class TokenizedSource:
         total, source = 0, self
         while True:
             total += source.documents
-            if source._first is not None or source._before is None:
-                return total + (source._first or 0)
+            if source._first is not None:
+                return total + source._first
+            if source._before is None:
+                return total + source._documents_before
             source = source._before
 
     def token_count(self, column: str) -> int | None:  # noqa: ARG002 - the interface's
@@ -114,13 +123,13 @@ class TokenizedSource:
         The `start`-th is one of `inner`'s: 0 where a text may become several rows or none.
         """
         self.documents, self.rejected = start, 0
-        self._first = self._before.end if self._before else 0
-        left = sys.maxsize if self._how.limit is None else self._how.limit - self.end
+        self._first = self._before.end if self._before else self._documents_before
+        left = sys.maxsize if self.how.limit is None else self.how.limit - self.end
         if left <= 0:
             return
-        made = {field.name for field in self._how.fields}
+        made = {field.name for field in self.how.fields}
         kept = [name for name in columns if name not in made]
-        wanted = list(dict.fromkeys([*kept, *self._how.text.columns]))
+        wanted = list(dict.fromkeys([*kept, *self.how.text.columns]))
         for rows in self.inner.batches(wanted, max_rows, start):
             taken = rows.slice(0, min(left, len(rows.numbers)))
             left -= len(taken.numbers)
@@ -142,7 +151,7 @@ class TokenizedSource:
             self.rejected += len(documents) - len(present)
             rows, documents = _take(rows, present), documents[present]
             texts = [array.take(pa.array(present)) for array in texts]
-        if self._how.text.chunk is None:
+        if self.how.text.chunk is None:
             yield self._packed(rows, texts)
         else:
             yield from self._chunked(rows, texts[0], documents, max_rows)
@@ -151,19 +160,19 @@ class TokenizedSource:
         """Return the texts of each column, empty where the row has a fault that is tolerated."""
         faults = dict(rows.faults)
         texts = []
-        for name in self._how.text.columns:
+        for name in self.how.text.columns:
             try:
-                texts.append(_read_texts(rows, name, self._how.text, faults))
+                texts.append(_read_texts(rows, name, self.how.text, faults))
             except FaultyRowsError as error:
-                if not self._how.tolerant:
+                if not self.how.tolerant:
                     raise
                 for row, reason in error.faults.items():
                     faults.setdefault(row, Fault(reason))
-                texts.append(_read_texts(rows, name, self._how.text, faults))
+                texts.append(_read_texts(rows, name, self.how.text, faults))
         return replace(rows, faults=faults), texts
 
     def _packed(self, rows: RowBatch, texts: list[pa.Array]) -> RowBatch:
-        how = self._how
+        how = self.how
         ids = [how.tokenizer.tokenize_arrow(array) for array in texts]
         second = ids[1] if len(ids) > 1 else None
         packed = pack(
@@ -175,7 +184,7 @@ class TokenizedSource:
     def _chunked(
         self, rows: RowBatch, texts: pa.Array, documents: np.ndarray, max_rows: int
     ) -> Iterator[RowBatch]:
-        how = self._how
+        how = self.how
         chunks = how.tokenizer.chunks(texts, how.text.chunk or 0, how.text.overlap)
         step = min(max_rows, _most_copies(rows.batch))
         for start in range(0, len(chunks), step):

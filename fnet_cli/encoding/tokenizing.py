@@ -22,7 +22,7 @@ from fnet_cli.encoding.checking import (
     check_sequence_length,
     total,
 )
-from fnet_cli.encoding.job import JobContext
+from fnet_cli.encoding.context import JobContext
 from fnet_cli.encoding.options import EncodeOptions, TextOptions, Truncate, settings_in_force
 from fnet_cli.encoding.output.sinks import open_sink
 from fnet_cli.encoding.output.target import OutputTarget, check_counts

@@ -8,62 +8,16 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from running import FNET, SCRIPT, clean_env, run_fnet, run_once
+from running import FNET, SCRIPT, run_fnet, run_once
+from slow_jobs import names, slow_job, started, write_source
 
 ROWS = 1_200
-# Many operations a row, few rows a window, and little to write: a window takes part of a second.
-SLOW = ["--pooling", "tokens", "--padding", "max", "--sequence-length", "512", "--batch-size", "8"]
 SOURCES = ["tokens.parquet", "tokens.jsonl", "texts.txt"]
 STARTING, WORKING = 0, 1
-
-
-def write_source(path: Path, rows: int = ROWS) -> Path:
-    rng = np.random.default_rng(11)
-    if path.suffix == ".txt":
-        words = ["the", "fox", "sees", "no", "lazy", "dog", "tonight"]
-        lines = [" ".join(rng.choice(words, rng.integers(0, 8))) for _ in range(rows)]
-        path.write_text("\n".join(lines) + "\n")
-        return path
-    ids = [rng.integers(7, 12_000, rng.integers(1, 8)).tolist() for _ in range(rows)]
-    if path.suffix == ".jsonl":
-        lines = [json.dumps({"id": row, "token_ids": ids[row]}) for row in range(rows)]
-        path.write_text("\n".join(lines) + "\n")
-    else:
-        table = pa.table({"id": np.arange(rows), "token_ids": ids})
-        pq.write_table(table, path, row_group_size=100)
-    return path
-
-
-def job(source: str, output: str, *options: str) -> list[str]:
-    how = ["--chunk", "3", "--overlap", "1"] if source.endswith(".txt") else []
-    return ["encode", source, "-o", output, *SLOW, *how, *options]
-
-
-@contextmanager
-def started(
-    program: list[str], arguments: list[str], directory: Path
-) -> Iterator[subprocess.Popen]:
-    process = subprocess.Popen(
-        [*program, *arguments],
-        cwd=directory,
-        env=clean_env(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def wait_for_data(process: subprocess.Popen, directory: Path, size: int) -> None:
@@ -93,17 +47,13 @@ def line_count(path: Path) -> int:
     return path.read_bytes().count(b"\n")
 
 
-def names(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir())
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
     """Return the output of a job that nothing disturbed."""
 
     def encode(directory: Path) -> subprocess.CompletedProcess[str]:
-        write_source(directory / "tokens.parquet")
-        return run_fnet(*job("tokens.parquet", "out.parquet", "--quiet"), cwd=directory)
+        write_source(directory / "tokens.parquet", ROWS)
+        return run_fnet(*slow_job("tokens.parquet", "out.parquet", "--quiet"), cwd=directory)
 
     ran, directory = run_once(tmp_path_factory, "undisturbed", encode)
     assert (ran.returncode, ran.stderr) == (0, "")
@@ -125,8 +75,8 @@ def equal(path: Path, other: Path) -> bool:
     ids=["int", "script-term", "hup"],
 )
 def test_a_signal_before_the_first_row_ends_with_130_and_leaves_nothing(tmp_path, program, number):
-    write_source(tmp_path / "tokens.parquet")
-    with started(program, job("tokens.parquet", "out.parquet"), tmp_path) as process:
+    write_source(tmp_path / "tokens.parquet", ROWS)
+    with started(program, slow_job("tokens.parquet", "out.parquet"), tmp_path) as process:
         wait_for_data(process, tmp_path, STARTING)
         os.kill(process.pid, number)
         _, shown = process.communicate(timeout=60)
@@ -140,8 +90,8 @@ def test_a_signal_before_the_first_row_ends_with_130_and_leaves_nothing(tmp_path
     ids=["script-int", "term"],
 )  # fmt: skip
 def test_a_signal_keeps_the_rows_and_says_how_to_go_on(tmp_path, whole, program, number):
-    write_source(tmp_path / "tokens.parquet")
-    with started(program, job("tokens.parquet", "out.parquet"), tmp_path) as process:
+    write_source(tmp_path / "tokens.parquet", ROWS)
+    with started(program, slow_job("tokens.parquet", "out.parquet"), tmp_path) as process:
         wait_for_data(process, tmp_path, WORKING)
         os.kill(process.pid, number)
         _, shown = process.communicate(timeout=60)
@@ -156,7 +106,7 @@ def test_a_signal_keeps_the_rows_and_says_how_to_go_on(tmp_path, whole, program,
     assert interrupted == "fnet: interrupted"
     assert names(tmp_path) == ["out.parquet.fnet", "tokens.parquet"]
 
-    ran = run_fnet(*job("tokens.parquet", "out.parquet", "--resume", "--json"), cwd=tmp_path)
+    ran = run_fnet(*slow_job("tokens.parquet", "out.parquet", "--resume", "--json"), cwd=tmp_path)
     record = json.loads(ran.stdout)
     assert (record["rows_in"], record["rows_out"]) == (ROWS, ROWS)
     assert record["rows_resumed"] == int(rows.replace(",", ""))
@@ -165,8 +115,8 @@ def test_a_signal_keeps_the_rows_and_says_how_to_go_on(tmp_path, whole, program,
 
 
 def test_a_second_signal_stops_at_once_and_keeps_what_is_written(tmp_path):
-    write_source(tmp_path / "tokens.parquet")
-    with started(FNET, job("tokens.parquet", "out.parquet"), tmp_path) as process:
+    write_source(tmp_path / "tokens.parquet", ROWS)
+    with started(FNET, slow_job("tokens.parquet", "out.parquet"), tmp_path) as process:
         wait_for_data(process, tmp_path, WORKING)
         os.kill(process.pid, signal.SIGINT)
         time.sleep(0.02)
@@ -182,8 +132,8 @@ def test_a_second_signal_stops_at_once_and_keeps_what_is_written(tmp_path):
 
 
 def test_an_unfinished_job_is_neither_lost_nor_mixed_with_another(tmp_path):
-    write_source(tmp_path / "tokens.parquet")
-    arguments = job("tokens.parquet", "out.parquet")
+    write_source(tmp_path / "tokens.parquet", ROWS)
+    arguments = slow_job("tokens.parquet", "out.parquet")
     with started(FNET, arguments, tmp_path) as process:
         wait_for_data(process, tmp_path, WORKING)
         second = run_fnet(*arguments, cwd=tmp_path)
@@ -233,16 +183,16 @@ def test_a_job_that_is_killed_ten_times_loses_no_row_and_repeats_none(tmp_path, 
     write_source(tmp_path / source, 700 if source != "texts.txt" else 500)
     chance = random.Random(source)
     for kill in range(10):
-        with started(FNET, job(source, output, "--resume", "--quiet"), tmp_path) as process:
+        with started(FNET, slow_job(source, output, "--resume", "--quiet"), tmp_path) as process:
             if kill % 3:
                 wait_for_more(process, tmp_path / f"{output}.fnet/journal.jsonl")
             time.sleep(chance.uniform(0, 0.6))  # and here it is killed
     left = (tmp_path / f"{output}.fnet").exists()
-    ran = run_fnet(*job(source, output, "--resume", "--json", "--quiet"), cwd=tmp_path)
+    ran = run_fnet(*slow_job(source, output, "--resume", "--json", "--quiet"), cwd=tmp_path)
     record = json.loads(ran.stdout)
     assert (ran.returncode, ran.stderr, left) == (0, "", True)
     assert record["rows_out"] > record["rows_resumed"] > 0
     other = tmp_path / "other" / output
     other.parent.mkdir()
-    assert run_fnet(*job(source, str(other), "--quiet"), cwd=tmp_path).returncode == 0
+    assert run_fnet(*slow_job(source, str(other), "--quiet"), cwd=tmp_path).returncode == 0
     assert equal(tmp_path / output, other)

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from fnet_cli.backbone.config import BackboneConfig
 from fnet_cli.config import Settings
-from fnet_cli.encoding.job import JobContext, encode_files
+from fnet_cli.encoding.context import JobContext
+from fnet_cli.encoding.job import encode_files
 from fnet_cli.encoding.options import EncodeOptions
 
 CONFIG = BackboneConfig(60, 2, 32, 64, max_sequence_length=48)

@@ -273,7 +273,7 @@ def test_a_column_with_the_name_of_a_key_is_refused(preset, tmp_path):
 
 def test_texts_of_a_directory_are_read_with_their_keys(preset, tmp_path):
     from fnet_cli.config import Settings
-    from fnet_cli.encoding.job import JobContext
+    from fnet_cli.encoding.context import JobContext
     from fnet_cli.encoding.options import EncodeOptions
 
     for lang in ("de", "en"):

@@ -14,7 +14,9 @@ from jobs import CONFIG, PAD, run, vectors
 from reference import fnet_forward
 
 from fnet_cli.config import Settings
-from fnet_cli.encoding.job import JobContext, encode_files, estimate
+from fnet_cli.encoding.context import JobContext
+from fnet_cli.encoding.estimating import estimate
+from fnet_cli.encoding.job import encode_files
 from fnet_cli.encoding.options import (
     EncodeOptions,
     OutputDtype,

@@ -14,7 +14,8 @@ from builders import write_preset
 from jobs import CONFIG, PAD, run
 
 from fnet_cli.config import Settings
-from fnet_cli.encoding.job import JobContext, encode_files
+from fnet_cli.encoding.context import JobContext
+from fnet_cli.encoding.job import encode_files
 from fnet_cli.encoding.options import (
     EncodeOptions,
     OutputFormat,

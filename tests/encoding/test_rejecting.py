@@ -173,7 +173,8 @@ def test_a_bad_line_is_rejected_alone(preset, tmp_path, line, from_stdin):
 
 def _run_jsonl(preset, source, output, **options):
     from fnet_cli.config import Settings
-    from fnet_cli.encoding.job import JobContext, encode_files
+    from fnet_cli.encoding.context import JobContext
+    from fnet_cli.encoding.job import encode_files
     from fnet_cli.encoding.options import EncodeOptions
 
     context = JobContext(settings=Settings(), stdin=options.pop("stdin"))

@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from copy import copy
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from job_cases import CASES, ROWS, write_sources
 from texts import write_text_preset
 
 from fnet_cli.config import Settings
+from fnet_cli.encoding.context import JobContext
 from fnet_cli.encoding.engine.base import Engine, EngineRequest
 from fnet_cli.encoding.engine.loading import load_engine
-from fnet_cli.encoding.job import JobContext, encode_files
-from fnet_cli.encoding.options import EncodeOptions, OnNull, Pooling, TextOptions
+from fnet_cli.encoding.job import encode_files
+from fnet_cli.encoding.options import EncodeOptions, Pooling
 from fnet_cli.encoding.output.opening import Kept
 from fnet_cli.encoding.report import EncodeReport
 from fnet_cli.errors import InputDataError, OutputError, StoppedError
-
-WORDS = ["the", "fox", "dog", "lazy", "no"]
-ROWS = 60
-# What each case reads, and how.
-CASES = {
-    "parquet": ("tokens.parquet", {}),
-    "jsonl": ("tokens.jsonl", {}),
-    "text": ("texts.txt", {}),
-    "csv": ("texts.csv", {"text": TextOptions(column="body")}),
-    "chunks": ("texts.txt", {"text": TextOptions(chunk=3, overlap=1)}),
-    "skipped": ("nulls.parquet", {"text": TextOptions(on_null=OnNull.SKIP)}),
-    "tokens": ("tokens.parquet", {"pooling": Pooling.TOKENS}),
-    "limit": ("tokens.parquet", {"limit": 41}),
-    "limit-chunks": ("texts.txt", {"text": TextOptions(chunk=3), "limit": 41}),
-    "to-jsonl": ("tokens.jsonl", {}),
-    "several": (["tokens.parquet", "tokens.jsonl", "empty.jsonl", "tokens.parquet"], {}),
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -48,25 +30,7 @@ def preset(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory) -> Path:
-    directory = tmp_path_factory.mktemp("sources")
-    rng = np.random.default_rng(3)
-    texts = [" ".join(rng.choice(WORDS, rng.integers(0, 9))) for _ in range(ROWS)]
-    ids = [rng.integers(0, 12, rng.integers(1, 20)).tolist() for _ in range(ROWS)]
-    numbers = list(range(ROWS))
-    pq.write_table(
-        pa.table({"id": numbers, "token_ids": ids}),
-        directory / "tokens.parquet",
-        row_group_size=13,
-    )
-    rows = [json.dumps({"id": n, "token_ids": row}) for n, row in zip(numbers, ids, strict=True)]
-    (directory / "tokens.jsonl").write_text("\n".join(rows) + "\n")
-    (directory / "empty.jsonl").touch()
-    (directory / "texts.txt").write_text("\n".join(texts) + "\n")
-    lines = [f"{n},{text}" for n, text in zip(numbers, texts, strict=True)]
-    (directory / "texts.csv").write_text("id,body\n" + "\n".join(lines) + "\n")
-    nulls = [None if n % 4 == 0 else text for n, text in zip(numbers, texts, strict=True)]
-    pq.write_table(pa.table({"text": nulls}), directory / "nulls.parquet")
-    return directory
+    return write_sources(tmp_path_factory.mktemp("sources"))
 
 
 @pytest.fixture(autouse=True)

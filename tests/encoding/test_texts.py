@@ -12,7 +12,8 @@ from texts import CONFIG, TEXTS, tokenize, write_text_preset, write_texts
 
 from fnet_cli.config import Settings
 from fnet_cli.constants import OUTPUT_METADATA_KEY, TOKENS_METADATA_KEY
-from fnet_cli.encoding.job import JobContext, encode_files
+from fnet_cli.encoding.context import JobContext
+from fnet_cli.encoding.job import encode_files
 from fnet_cli.encoding.options import (
     EncodeOptions,
     OnNull,

@@ -39,7 +39,8 @@ def test_what_encode_writes_has_no_fault(preset, tokens, tmp_path, suffix, pooli
         report, _ = run(preset, tokens, output, **how)
     else:
         from fnet_cli.config import Settings
-        from fnet_cli.encoding.job import JobContext, encode_files
+        from fnet_cli.encoding.context import JobContext
+        from fnet_cli.encoding.job import encode_files
         from fnet_cli.encoding.options import EncodeOptions
 
         options = EncodeOptions((str(tokens),), str(output), str(preset), pad_id=3, **how)
@@ -230,7 +231,8 @@ def test_lines_that_are_bad_are_counted_and_the_rest_is_looked_at(tmp_path):
 
 def test_a_job_that_has_not_ended_is_told(preset, tokens, tmp_path):
     from fnet_cli.config import Settings
-    from fnet_cli.encoding.job import JobContext, encode_files
+    from fnet_cli.encoding.context import JobContext
+    from fnet_cli.encoding.job import encode_files
     from fnet_cli.encoding.options import EncodeOptions
 
     output = str(tmp_path / "out.parquet")

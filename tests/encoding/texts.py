@@ -12,7 +12,7 @@ from builders import add_vocabulary, vocabulary, write_preset
 
 from fnet_cli.backbone.config import BackboneConfig
 from fnet_cli.config import Settings
-from fnet_cli.encoding.job import JobContext
+from fnet_cli.encoding.context import JobContext
 from fnet_cli.encoding.options import EncodeOptions
 from fnet_cli.encoding.tokenizing import tokenize_files
 

@@ -43,7 +43,8 @@ class EngineRequest:
 
     `fixed_shapes` asks for a graph for each shape of batch, which takes a moment to make and
     then is faster. `own_process` allows settings that hold for the whole process, such as how
-    many threads the backend uses: a program's to choose, not a library's.
+    many threads the backend uses: a program's to choose, not a library's. Of the GPUs, it takes the
+    `share[0]`-th of `share[1]` equal shares.
     """
 
     preset: LocalPreset
@@ -52,3 +53,4 @@ class EngineRequest:
     device: str
     fixed_shapes: bool = False
     own_process: bool = False
+    share: tuple[int, int] = (0, 1)

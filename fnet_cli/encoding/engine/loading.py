@@ -32,7 +32,9 @@ def load_engine(request: EngineRequest) -> Engine:
     Raises UsageError for a backend or device that is not there, and PresetError.
     """
     backend = _import_backend()
-    names = device_names(backend, parse_device(request.device))
+    number, shares = request.share
+    every = device_names(backend, parse_device(request.device))
+    names = every[number::shares] or [every[number % len(every)]]
     # Before anything runs: TensorFlow's threads are fixed with its first operation.
     alone = backend == "tensorflow" and names == ["cpu"] and request.own_process
     workers = share_threads() if alone else 1

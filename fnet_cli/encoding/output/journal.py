@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -78,13 +78,18 @@ class Saved:
 
 @dataclass
 class JobDirectory:
-    """The directory of a job with the output `output`. Raises OSError where the disk refuses."""
+    """The directory of a job with the output `output`, beside it unless it is `at` another place.
+
+    Raises OSError where the disk refuses.
+    """
 
     output: Path
-    path: Path = field(init=False)
+    at: Path | None = None
 
-    def __post_init__(self) -> None:
-        self.path = self.output.with_name(self.output.name + SUFFIX)
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self.at or self.output.with_name(self.output.name + SUFFIX)
 
     @property
     def data(self) -> Path:

@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
 
 from fnet_cli.encoding.options import Restart
-from fnet_cli.encoding.output.journal import Checkpoint, Counts, JobDirectory, Saved
+from fnet_cli.encoding.output.journal import Checkpoint, Counts, JobDirectory
+from fnet_cli.encoding.output.locking import alone
 from fnet_cli.encoding.output.sinks import FileSink, Sink, file_sink, open_sink
 from fnet_cli.encoding.output.target import OutputTarget, output_errors
 from fnet_cli.encoding.output.thrift_compact import ThriftError
@@ -36,6 +39,9 @@ class Kept:
 
 
 KeptCallback = Callable[[Kept], None]
+# Takes the finished file, and that of its rejected rows where it has some; returns where these
+# went, None where they are kept nowhere.
+Publishing = Callable[[Path, Path | None], str | None]
 
 
 class JobOutput(Protocol):
@@ -78,19 +84,57 @@ def open_output(
         with open_sink(target, stdout) as sink:
             yield _StreamOutput(sink)
         return
-    directory = JobDirectory(target.path)
+    publishing = partial(_publish, target.path, target.rejected)
+    start = JobStart(job, restart, on_kept)
+    with open_file(JobDirectory(target.path), target, start, publishing) as output:
+        yield output
+
+
+@dataclass(frozen=True)
+class JobStart:
+    """Which job a file is of, None where it cannot be gone on with, and how it begins.
+
+    `on_kept` hears of rows that are kept where it does not end.
+    """
+
+    job: Mapping[str, Any] | None
+    restart: Restart
+    on_kept: KeptCallback = lambda _kept: None
+
+
+@contextmanager
+def open_file(
+    directory: JobDirectory, target: OutputTarget, start: JobStart, publishing: Publishing
+) -> Iterator[JobOutput]:
+    """Open a file that grows in `directory`, and in the end is handed to `publishing`.
+
+    Otherwise as `open_output`.
+    """
     with output_errors(target.path), _alone(directory):
-        begun = _begin(directory, job, restart)
+        begun = _begin(directory, start.job, start.restart)
         with directory.data.open("r+b") as data, directory.rejected.open("r+b") as rejected:
             output = _FileOutput(directory, _Files(data, rejected), target, begun)
-            output.is_kept = job is not None
+            output.is_kept = start.job is not None
             try:
                 yield output
-                output.publish()
+                output.publish(publishing)
             except BaseException:
                 if kept := output.keep():
-                    on_kept(Kept(kept.counts.rows_out, str(directory.path)))
+                    start.on_kept(Kept(kept.counts.rows_out, str(directory.path)))
                 raise
+
+
+def _publish(
+    output: Path, quarantine: Path | None, data: Path, rejected: Path | None
+) -> str | None:
+    """Give the files their names, that of the output last."""
+    if quarantine is not None:
+        if rejected is not None:
+            publish(rejected, quarantine)
+        else:  # one that stands there is of what is replaced
+            quarantine.unlink(missing_ok=True)
+    publish(data, output)
+    return str(quarantine) if quarantine is not None and rejected is not None else None
 
 
 @contextmanager
@@ -99,26 +143,17 @@ def _alone(directory: JobDirectory) -> Iterator[None]:
 
     It is gone afterwards, but where a job can be gone on with: a signal may come at any line.
     """
-    from filelock import SoftFileLock, Timeout
-
     directory.path.mkdir(exist_ok=True)
-    # That of a dead process on this machine is taken over; nobody can tell of another machine's.
-    lock = SoftFileLock(directory.path / "lock", timeout=0)
     try:
-        lock.acquire()
-    except Timeout:
-        raise OutputError(
-            f"{directory.output} is being written by process {lock.pid or '?'}",
-            hint=f"wait for it; if it runs nowhere, remove {directory.path / 'lock'}",
-        ) from None
-    try:
-        yield
+        with alone(directory.path / "lock", str(directory.output)):
+            try:
+                yield
+            finally:
+                with suppress(OSError, OutputError):
+                    saved = directory.saved()
+                    if saved is None or saved.checkpoint is None:
+                        directory.clear()
     finally:
-        with suppress(OSError, OutputError):
-            saved = directory.saved()
-            if saved is None or saved.checkpoint is None:
-                directory.clear()
-        lock.release()
         with suppress(OSError):
             directory.path.rmdir()
 
@@ -136,17 +171,17 @@ def _begin(
                 f"{directory.path} has {point.counts.rows_out:,} rows of a job that did not end",
                 hint="--resume goes on with it, --overwrite starts again",
             )
-        _refuse_another(directory, saved, job or {})
+        refuse_another(str(directory.path), saved.job, job or {})
         directory.go_on(point)
         return point
     directory.begin(job or {}, replaces=replaces or (saved is not None and saved.replaces))
     return None
 
 
-def _refuse_another(directory: JobDirectory, saved: Saved, job: Mapping[str, Any]) -> None:
-    """Raise OutputError naming what is not as it was when the job began."""
+def refuse_another(place: str, begun: Mapping[str, Any], job: Mapping[str, Any]) -> None:
+    """Raise OutputError naming what is not as it was when the job at `place` was `begun`."""
     for name, value in job.items():
-        before = saved.job.get(name)
+        before = begun.get(name)
         if before == value:
             continue
         if name == "inputs":
@@ -154,7 +189,7 @@ def _refuse_another(directory: JobDirectory, saved: Saved, job: Mapping[str, Any
         else:
             what = f"{name.replace('_', ' ')} was {before}, and is {value}"
         raise OutputError(
-            f"{directory.path} has another job: {what}",
+            f"{place} has another job: {what}",
             hint="give the options that it was begun with, or --overwrite to start again",
         )
 
@@ -309,12 +344,7 @@ class _FileOutput:
         self._reject(rejected)
         return self._sink.close()
 
-    def publish(self) -> None:
-        """Give the files their names, that of the output last."""
-        if self._target.rejected is not None:
-            if self._rejected_bytes:
-                publish(self._directory.rejected, self._target.rejected)
-                self.rejected = str(self._target.rejected)
-            else:  # one that stands there is of what is replaced
-                self._target.rejected.unlink(missing_ok=True)
-        publish(self._directory.data, self._directory.output)
+    def publish(self, publishing: Publishing) -> None:
+        """Hand the files over, that of rejected rows where there are any."""
+        rejected = self._directory.rejected if self._rejected_bytes else None
+        self.rejected = publishing(self._directory.data, rejected)

@@ -30,7 +30,7 @@ class OutputTarget:
 
     `row_group_rows` is the least that a Parquet row group holds, but for the last, unless its
     rows are large. `vectors` is the column that holds embeddings, None where none does. Rows that
-    are rejected go to the file `rejected`, or nowhere.
+    are rejected go to the file `rejected`, or nowhere. `in_parts` where `path` is a directory.
     """
 
     path: Path | None
@@ -40,6 +40,7 @@ class OutputTarget:
     row_group_rows: int
     vectors: str | None = EMBEDDING_COLUMN
     rejected: Path | None = None
+    in_parts: bool = False
 
 
 def output_format_of(path: str) -> OutputFormat | None:
@@ -60,6 +61,25 @@ def output_path(text: str, *, overwrite: bool) -> Path:
         )
     if path.exists() and not overwrite:
         raise OutputError(f"{text} exists", hint="--overwrite replaces it")
+    if not path.parent.is_dir():
+        raise OutputError(f"there is no directory {path.parent}", hint="create it first")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{path.parent} is not writable")
+    return path
+
+
+def directory_path(text: str) -> Path:
+    """Return the directory that `text` names, links followed: one that can be made, or is there.
+
+    Raises OutputError where it is no directory, or none can be made.
+    """
+    path = Path(os.path.realpath(text))
+    if path.is_dir():
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise OutputError(f"{path} is not writable")
+        return path
+    if path.exists():
+        raise OutputError(f"{path} is not a directory", hint="leave the slash out for a file")
     if not path.parent.is_dir():
         raise OutputError(f"there is no directory {path.parent}", hint="create it first")
     if not os.access(path.parent, os.W_OK | os.X_OK):

@@ -118,7 +118,14 @@ class RowSource(Protocol):
     name: str
     schema: pa.Schema
     rows: int | None
-    damage: str | None
+
+    @property
+    def damage(self) -> str | None:
+        """Why there was no reading on."""
+
+    @property
+    def row_ends(self) -> Sequence[int]:
+        """The rows before which reading may begin without those in front: none for lines."""
 
     def token_count(self, column: str) -> int | None:
         """Return the number of values in a list column, where the file states it."""
@@ -179,6 +186,7 @@ class Readable:
     """What a source starts with: nothing is damaged."""
 
     damage: str | None = None
+    row_ends: Sequence[int] = ()
 
     @contextmanager
     def _up_to_damage(self, *, tolerant: bool) -> Iterator[None]:

@@ -62,11 +62,14 @@ def _written(options: EncodeOptions) -> dict[str, str]:
 
 def _refuse_written(found: Sequence[str], written: Mapping[str, str]) -> None:
     for name in found if written else ():
-        path = os.path.realpath(name)
-        if name != STANDARD_STREAM and path in written:
-            raise UsageError(
-                f"{written[path]} is an input and the output", hint="write to another file"
-            )
+        path = Path(os.path.realpath(name))
+        # Also what is below it, where it is a directory of parts.
+        for place in (path, *path.parents) if name != STANDARD_STREAM else ():
+            if output := written.get(str(place)):
+                what = "is an input and the output"
+                if place != path:
+                    what = f"is the output, and has the input {name} in it"
+                raise UsageError(f"{output} {what}", hint="write elsewhere")
 
 
 def expand(

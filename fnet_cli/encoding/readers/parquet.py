@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 
@@ -58,6 +59,7 @@ class ParquetSource(Readable):
             self.rows: int | None = metadata.num_rows
             groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
             self._group_rows = [int(group.num_rows) for group in groups]
+            self.row_ends = list(accumulate(self._group_rows))
             self._bytes = sum(max(0, int(group.total_byte_size)) for group in groups)
         self._check_rows(metadata.num_rows)
 

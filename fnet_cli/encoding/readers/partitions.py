@@ -19,6 +19,7 @@ class PartitionedSource:
         self.rows = inner.rows
         self.damage = inner.damage
         self.schema = inner.schema
+        self.row_ends = inner.row_ends
         self.inner, self._values = inner, values
         for key, value in values.items():
             if key in inner.schema.names:

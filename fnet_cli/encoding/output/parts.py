@@ -1,0 +1,243 @@
+"""An output in parts: a directory of files, and records of which of them are done.
+
+out/part-00000.parquet         the rows of the first fragment, and so on
+out/_SUCCESS                   empty; comes when the last part is there
+out/_fnet/job.json             what the job is; one that differs is not gone on with
+out/_fnet/part-00000.json      what the part came to: it is done when both are there
+out/_fnet/part-00000.rejected.jsonl    its rows that could not be used
+out/_fnet/part-00000/          where it grows, as the only file of another job does
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from fnet_cli.encoding.options import OutputFormat, Restart
+from fnet_cli.encoding.output.journal import JobDirectory
+from fnet_cli.encoding.output.opening import JobOutput, JobStart, open_file, refuse_another
+from fnet_cli.encoding.output.places import RECORDS, Place
+from fnet_cli.encoding.output.target import OutputTarget
+from fnet_cli.errors import OutputError
+
+SUCCESS = "_SUCCESS"
+_JOB = f"{RECORDS}/job.json"
+_FORMAT = 1
+_SUFFIXES = {OutputFormat.PARQUET: ".parquet", OutputFormat.JSONL: ".jsonl"}
+_OURS = re.compile(
+    rf"part-[0-9]+\.(parquet|jsonl)|{SUCCESS}"
+    rf"|{RECORDS}/(job\.json|part-[0-9]+(\.rejected\.jsonl|\.json))"
+)
+
+
+@dataclass(frozen=True)
+class PartRecord:
+    """What a part of a job came to, or all of it: the counts of its closing record.
+
+    `errors` counts the rows that were rejected for an error, and files that are damaged.
+    `documents` is None where rows are no texts. `device` and `batch_tokens` are what the rows
+    were made on, where the size of batches was not asked for.
+    """
+
+    rows_in: int = 0
+    rows_out: int = 0
+    rows_rejected: int = 0
+    errors: int = 0
+    files_damaged: int = 0
+    documents: int | None = None
+    rows_truncated: int = 0
+    tokens: int = 0
+    tokens_lost: int = 0
+    bytes: int = 0
+    rejected_bytes: int = 0
+    device: str = ""
+    batch_tokens: int | None = None
+
+    def __add__(self, other: PartRecord) -> PartRecord:
+        documents = None
+        if self.documents is not None or other.documents is not None:
+            documents = (self.documents or 0) + (other.documents or 0)
+        sums = {name: getattr(self, name) + getattr(other, name) for name in _SUMMED}
+        return replace(other, documents=documents, **sums)
+
+
+_KEPT = ("documents", "device", "batch_tokens")
+_SUMMED = tuple(field.name for field in fields(PartRecord) if field.name not in _KEPT)
+
+
+class PartsDirectory:
+    """The parts of a job at a place, of which there will be `count`."""
+
+    def __init__(self, place: Place, kind: OutputFormat, count: int) -> None:
+        self.place = place
+        self.count = count
+        self._suffix = _SUFFIXES[kind]
+
+    @contextmanager
+    def begun(self, job: Mapping[str, Any], restart: Restart) -> Iterator[dict[int, PartRecord]]:
+        """Hold the place for a job, and give the records of its parts that are done.
+
+        Raises OutputError where there is another job, one that `restart` does not say what to do
+        with, or files that no job has written.
+        """
+        with self.place.opened():
+            done = self._begin(job, restart)
+            try:
+                yield done
+            except BaseException:
+                if not self._has_rows():
+                    self.place.remove(_JOB)
+                raise
+
+    def _has_rows(self) -> bool:
+        """Whether there is anything to go on with: a part, or what of one has grown."""
+        is_done = any(name.startswith("part-") for name in self.place.names())
+        return is_done or self.rows_under_way() > 0
+
+    def rows_under_way(self) -> int:
+        """Return how many rows are kept of parts that are not done."""
+        rows = 0
+        for path in self.place.work.iterdir():
+            saved = JobDirectory(path, path).saved() if path.is_dir() else None
+            if saved is not None and saved.checkpoint is not None:
+                rows += saved.checkpoint.counts.rows_out
+        return rows
+
+    def _begin(self, job: Mapping[str, Any], restart: Restart) -> dict[int, PartRecord]:
+        present = self.place.names()
+        self._refuse_foreign(present, begun=_JOB in present)
+        if _JOB in present and restart is not Restart.OVERWRITE:
+            _, saved = saved_parts(self.place)
+            if restart is Restart.NEVER:
+                self._refuse_begun(present)
+            refuse_another(self.place.name, saved, job)
+            return self._done(present)
+        self.place.clear_work()
+        # What says that all is there goes first, what says which job it is last.
+        order = [SUCCESS, *sorted(set(present) - {SUCCESS, _JOB}), _JOB]
+        for name in order:
+            if name in present:
+                self.place.remove(name)
+        document = {"format": _FORMAT, "parts": self.count, "job": job}
+        self.place.write(_JOB, orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        return {}
+
+    def _refuse_foreign(self, present: Mapping[str, int], *, begun: bool) -> None:
+        foreign = sorted(name for name in present if not (begun and _OURS.fullmatch(name)))
+        if foreign:
+            raise OutputError(
+                f"{self.place.name} holds {foreign[0]}, which is of no job",
+                hint="name a directory that is new or empty",
+            )
+
+    def _refuse_begun(self, present: Mapping[str, int]) -> None:
+        if SUCCESS in present:
+            raise OutputError(f"{self.place.name} exists", hint="--overwrite replaces it")
+        raise OutputError(
+            f"{self.place.name} has {len(self._done(present)):,} of {self.count:,} parts of a job "
+            "that did not end",
+            hint="--resume goes on with it, --overwrite starts again",
+        )
+
+    def _done(self, present: Mapping[str, int]) -> dict[int, PartRecord]:
+        """Return the records of parts that are there as they were written."""
+        done = {}
+        for number in range(self.count):
+            if self._record(number) in present and self.name_of(number) in present:
+                record = _record(self.place.read(self._record(number)) or b"")
+                if record is not None and record.bytes == present[self.name_of(number)]:
+                    done[number] = record
+        return done
+
+    def name_of(self, number: int) -> str:
+        """Return the name of a part's file in the directory."""
+        return f"part-{number:05}{self._suffix}"
+
+    def rejected_of(self, number: int) -> str:
+        """Return the name of the file of a part's rejected rows."""
+        return f"{RECORDS}/part-{number:05}.rejected.jsonl"
+
+    def work_of(self, number: int) -> Path:
+        """Return the directory in which a part grows."""
+        return self.place.work / f"part-{number:05}"
+
+    def _record(self, number: int) -> str:
+        return f"{RECORDS}/part-{number:05}.json"
+
+    @contextmanager
+    def part(
+        self, number: int, target: OutputTarget, job: Mapping[str, Any]
+    ) -> Iterator[JobOutput]:
+        """Open a part, which goes on from what is left of it; on a clean exit it is in its place.
+
+        It is done when `note` has said so, too.
+        """
+        work = JobDirectory(self.place.work / self.name_of(number), self.work_of(number))
+        take = partial(self._take, number, target.rejected is not None)
+        with open_file(work, target, JobStart(job, Restart.RESUME), take) as output:
+            yield output
+
+    def _take(
+        self, number: int, keeps_rejected: bool, data: Path, rejected: Path | None
+    ) -> str | None:
+        name = self.rejected_of(number)
+        if rejected is None or not keeps_rejected:
+            self.place.remove(name)
+        else:
+            self.place.take(rejected, name)
+        self.place.take(data, self.name_of(number))
+        return name if rejected is not None and keeps_rejected else None
+
+    def note(self, number: int, record: PartRecord) -> PartRecord:
+        """Say that a part is done, whose file is there; return the record with its sizes."""
+        record = replace(
+            record,
+            bytes=self.place.size(self.name_of(number)) or 0,
+            rejected_bytes=self.place.size(self.rejected_of(number)) or 0,
+        )
+        self.place.write(self._record(number), orjson.dumps(asdict(record)))
+        return record
+
+    def rejected(self, done: Mapping[int, PartRecord]) -> Iterator[bytes]:
+        """Yield the rejected rows of all parts, part by part."""
+        for number in sorted(done):
+            if done[number].rejected_bytes:
+                yield self.place.read(self.rejected_of(number)) or b""
+
+    def finish(self) -> None:
+        """Say that the last part is there."""
+        self.place.write(SUCCESS, b"")
+
+
+def saved_parts(place: Place) -> tuple[int, Mapping[str, Any]]:
+    """Return how many parts the job at a place has, and what it is; OutputError where none is."""
+    try:
+        document = orjson.loads(place.read(_JOB) or b"")
+    except orjson.JSONDecodeError:
+        document = None
+    found = document if isinstance(document, dict) and document.get("format") == _FORMAT else {}
+    count, job = found.get("parts"), found.get("job")
+    if not isinstance(count, int) or not isinstance(job, dict):
+        raise OutputError(
+            f"{place.name}/{_JOB} is damaged, or of another version of fnet",
+            hint="go on with that version, or --overwrite starts again",
+        )
+    return count, job
+
+
+def _record(content: bytes) -> PartRecord | None:
+    """Return the record in a file, or None where it is none."""
+    try:
+        values = orjson.loads(content)
+        record = PartRecord(**values)
+    except (orjson.JSONDecodeError, TypeError):
+        return None
+    numbers = [getattr(record, name) for name in _SUMMED]
+    return record if all(isinstance(number, int) for number in numbers) else None

@@ -1,0 +1,143 @@
+"""A job whose output is a directory of parts, one for each fragment of its rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import reduce
+from operator import add
+
+import orjson
+
+from fnet_cli.encoding.context import JobContext
+from fnet_cli.encoding.fragments import Fragment, cut, part_rows
+from fnet_cli.encoding.identity import job_identity
+from fnet_cli.encoding.model import Model, RanAs
+from fnet_cli.encoding.output.journal import Counts
+from fnet_cli.encoding.output.opening import Kept
+from fnet_cli.encoding.output.parts import PartRecord, PartsDirectory
+from fnet_cli.encoding.output.places import LocalPlace
+from fnet_cli.encoding.output.target import check_counts, output_errors
+from fnet_cli.encoding.part import PartsPlan, encode_part
+from fnet_cli.encoding.plan import JobPlan
+from fnet_cli.encoding.running import Work, check_errors
+from fnet_cli.encoding.tally import JobTally
+from fnet_cli.encoding.workers import WorkDone, WorkerProcesses
+from fnet_cli.errors import StoppedError
+from fnet_cli.files import replacing
+
+
+class PartsJob:
+    """A job in parts while it runs."""
+
+    def __init__(self, plan: JobPlan, context: JobContext, tally: JobTally) -> None:
+        fragments = cut(plan)
+        identity = {**job_identity(plan), "part_rows": part_rows(plan)}
+        digest = hashlib.sha256(orjson.dumps(identity)).hexdigest()[:16]
+        directory = PartsDirectory(_place(plan), plan.target.format, len(fragments))
+        self.job = PartsPlan(plan, fragments, directory, digest)
+        self.ran_as: RanAs | None = None
+        self._identity = identity
+        self._context, self._tally = context, tally
+        self._done: dict[int, PartRecord] = {}
+
+    def complete(self) -> tuple[PartRecord, str | None]:
+        """Encode what is not done; return what all came to, and where rejected rows are.
+
+        Raises as `encode_files`, after telling the context what is kept.
+        """
+        plan, directory = self.job.plan, self.job.directory
+        with (
+            output_errors(plan.target.path),
+            directory.begun(self._identity, plan.options.restart) as self._done,
+            self._telling_what_is_kept(),
+        ):
+            for record in self._done.values():
+                self._tally.resumed(Counts(record.rows_in, record.rows_rejected, record.tokens))
+            pending = [part for part in self.job.fragments if part.number not in self._done]
+            if min(plan.options.workers, len(pending)) > 1:
+                WorkerProcesses(self.job, self._context, self).encode(pending)
+            else:
+                self._encode_here(pending)
+            total = self.total
+            check_errors(plan, total.errors, total.rows_in, ended=True)
+            rows_in = total.rows_in if plan.rows is None else plan.rows
+            check_counts(rows_in, total.rows_out, total.rows_rejected)
+            rejected = self._publish_rejected()
+            directory.finish()
+        return total, rejected
+
+    def _encode_here(self, pending: list[Fragment]) -> None:
+        """Encode fragments one after the other, in this process."""
+        model = Model(self._context)
+        for fragment in pending:
+            if self._context.is_stopping():
+                raise StoppedError("interrupted")
+            work = Work(
+                model,
+                self._tally,
+                self._context.is_stopping,
+                self.total,
+                self.batch_tokens,
+            )
+            self._done[fragment.number] = encode_part(self.job, fragment, work)
+            self.ran_as = model.ran_as
+
+    # --- What the processes are told, and tell --------------------------------------------------
+
+    @property
+    def total(self) -> PartRecord:
+        """What the parts that are done came to."""
+        return reduce(add, (self._done[number] for number in sorted(self._done)), PartRecord())
+
+    @property
+    def batch_tokens(self) -> dict[str, int]:
+        """The size of batches that they were made with, by device."""
+        records = self._done.values()
+        return {record.device: record.batch_tokens for record in records if record.batch_tokens}
+
+    def under_way(self, rows: int, tokens: int, *, is_ready: bool) -> None:
+        """Hear how far the parts are on which processes work."""
+        if is_ready:
+            self._tally.ready()
+            total = self.total
+            self._tally.stands_at(total.rows_in + rows, total.tokens + tokens)
+
+    def came_to(self, fragment: Fragment, done: WorkDone, *, first: bool) -> None:
+        """Hear what became of a fragment; whether it was tried for the first time."""
+        self.ran_as = done.ran_as or self.ran_as
+        if first:  # else what was there may be of this very job
+            self._tally.resumed(done.resumed)
+        if done.record is not None:
+            self._done[fragment.number] = done.record
+
+    # --- The end ----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _telling_what_is_kept(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            if rows := self.total.rows_out + self.job.directory.rows_under_way():
+                self._context.on_kept(Kept(rows, self.job.directory.place.name))
+            raise
+
+    def _publish_rejected(self) -> str | None:
+        """Put the rejected rows of all parts into one file, in order; return where, if any."""
+        path = self.job.plan.target.rejected
+        if path is None:
+            return None
+        if not self.total.rejected_bytes:
+            path.unlink(missing_ok=True)
+            return None
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            file.writelines(self.job.directory.rejected(self._done))
+        return str(path)
+
+
+def _place(plan: JobPlan) -> LocalPlace:
+    path = plan.target.path
+    if path is None:
+        raise ValueError("standard output has no parts")
+    return LocalPlace(path)
