@@ -17,11 +17,11 @@ from pyarrow import fs
 from running import FNET, clean_env
 
 from fnet_cli.errors import NetworkError, PresetNotFoundError, UsageError
+from fnet_cli.patience import interruptible
 from fnet_cli.presets.handles import parse_handle
 from fnet_cli.presets.pulling.pull import pull
 from fnet_cli.presets.sources.base import Listing, RemoteFile
 from fnet_cli.presets.sources.mirror import MirrorSource
-from fnet_cli.presets.sources.patience import interruptible
 
 SECRET = "s3cr3t-k3y"
 CREDENTIALS = {
@@ -34,7 +34,7 @@ SIZE = 10_000_000
 # A library's user, who gives up a call and goes on to the end of the program.
 _USER = """
 import time
-from fnet_cli.presets.sources.patience import interruptible
+from fnet_cli.patience import interruptible
 try:
     interruptible(lambda: (print("waiting", flush=True), time.sleep(3600)))
 except KeyboardInterrupt:
