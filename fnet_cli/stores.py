@@ -20,6 +20,7 @@ from fnet_cli.errors import FnetError, NetworkError, UsageError
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 # What is in front of their first slash is a bucket, and no host.
 _BUCKETS = ("s3", "gs")
+_ARROW = (*_BUCKETS, "hdfs", "file")
 _WEB = ("http", "https")
 _ON_THIS_MACHINE = ("file", "local", "memory")
 _SECRET_QUERY = re.compile(
@@ -46,9 +47,9 @@ def local_path(text: str) -> str:
     if not is_uri(text) or scheme_of(text) != "file":
         return text
     path = text.partition("://")[2].removeprefix("localhost")
-    if not path.startswith("/"):
+    if not path.startswith("/"):  # a host, with credentials perhaps
         raise UsageError(
-            f"{text:.200} is not the address of a file here",
+            "file://...: a host is not an address of a file here",
             hint="write an absolute path: file:///directory/file",
         )
     return path
@@ -57,7 +58,14 @@ def local_path(text: str) -> str:
 def check_uri(uri: str) -> None:
     """Raise UsageError for a URI that holds credentials, which are not shown, or leads nowhere."""
     scheme, rest = scheme_of(uri), uri.partition("://")[2]
-    authority, _, path = rest.partition("/")
+    if scheme == "file":
+        local_path(uri)
+        return
+    if "::" in uri and scheme not in _ARROW:
+        raise UsageError(
+            f"{scheme:.20}://...: chains of URIs are not read", hint="give a file in a store"
+        )
+    authority = rest.partition("/")[0]
     if _holds_credentials(scheme, authority) or _SECRET_QUERY.search(rest):
         raise UsageError(
             f"{scheme:.20}://...: credentials seem to stand in this URI",
@@ -69,11 +77,9 @@ def check_uri(uri: str) -> None:
             f"{re.split('[?#]', uri)[0]:.200}: files on web servers are not read",
             hint="fetch it first, or give - and pipe it: curl ... | fnet encode - ...",
         )
-    if "::" in uri:
-        raise UsageError(f"{uri:.200}: chains of URIs are not read", hint="give a file in a store")
     if scheme in _BUCKETS and not authority:
         raise UsageError(f"{uri:.200} names no bucket", hint=f"write {scheme}://bucket/...")
-    if "//" in path and scheme in _BUCKETS:
+    if "//" in rest and scheme in _BUCKETS:
         raise UsageError(f"{uri:.200}: two slashes in a row", hint="Arrow cannot read such a key")
 
 
@@ -98,11 +104,10 @@ class Stores:
 
     def place(self, uri: str) -> tuple[Any, str]:
         """Return Arrow's filesystem for a URI, and the path in it; raises as `open_store`."""
+        check_uri(uri)
         key = scheme_of(uri), uri.partition("://")[2].partition("/")[0]
         if key not in self._opened:
-            check_uri(uri)
             self._opened[key] = _filesystem(uri, self._settings)
-        check_uri(uri)
         return self._opened[key], _path_in(self._opened[key], uri)
 
 
@@ -206,7 +211,7 @@ def _by_fsspec(uri: str) -> Any:
 
 def file_info(filesystem: Any, path: str) -> Any:
     """Return Arrow's FileInfo of a path as it is now. It may wait for a network."""
-    if filesystem.type_name.startswith("py::"):
+    if is_of_fsspec(filesystem):
         filesystem.handler.fs.invalidate_cache()  # of listings, in which it may be another
     return filesystem.get_file_info(path)
 
@@ -216,9 +221,16 @@ def change_mark(filesystem: Any, info: Any) -> int:
 
     Where fsspec states no time, a digest of all that it says. It may wait for a network.
     """
-    if info.mtime_ns is None and filesystem.type_name.startswith("py::"):
+    if info.mtime_ns is None and is_of_fsspec(filesystem):
         return int(filesystem.handler.fs.ukey(info.path)[:15], 16)
-    return int(info.mtime_ns or 0)
+    time = int(info.mtime_ns or 0)
+    # Listings of S3 may have fractions of a second, which what is said of one object has not.
+    return time - time % 10**9 if filesystem.type_name == "s3" else time
+
+
+def is_of_fsspec(filesystem: Any) -> bool:
+    """Whether a filesystem is fsspec's, whose listings may say less than it says of one file."""
+    return bool(filesystem.type_name.startswith("py::"))
 
 
 def opened_at(filesystem: Any, path: str, offset: int) -> Any:
@@ -268,7 +280,7 @@ def store_errors(where: str, missing: FnetError) -> Iterator[None]:
         # Arrow's client has retried what may go away.
         raise NetworkError(f"{where}: {first_line(error)}", hint=_LOGIN) from error
     except Exception as error:
-        if is_uri(where) and scheme_of(where) not in (*_BUCKETS, "hdfs", "file"):
+        if is_uri(where) and scheme_of(where) not in _ARROW:
             what = type(error).__name__
             raise NetworkError(f"{where}: cannot be read: {what}", hint=_LOGIN) from error
         raise

@@ -27,6 +27,7 @@ from fnet_cli.cli.job_options import (
     RUN,
     Chunk,
     Columns,
+    Endpoint,
     InputKind,
     Inputs,
     Limit,
@@ -120,6 +121,7 @@ def encode(  # noqa: PLR0913
     chunk: Chunk = None,
     overlap: Overlap = None,
     input_format: InputKind = None,
+    endpoint: Endpoint = None,
     limit: Limit = None,
     on_error: OnBadRow = OnError.FAIL,
     max_errors: MostErrors = None,
@@ -196,7 +198,8 @@ def encode(  # noqa: PLR0913
         max_errors=None if max_errors is None else MaxErrors.parse(max_errors),
     )
     run = _dry_run if dry_run else _run
-    run(options, current_settings(offline=offline), quiet=quiet, as_json=as_json)
+    settings = current_settings(offline=offline, endpoint=endpoint)
+    run(options, settings, quiet=quiet, as_json=as_json)
 
 
 def _batch_size(text: str) -> int | None:

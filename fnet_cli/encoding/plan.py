@@ -46,7 +46,7 @@ from fnet_cli.encoding.options import (
 from fnet_cli.encoding.output.journal import JobDirectory
 from fnet_cli.encoding.output.target import OutputTarget, check_space, rejected_path
 from fnet_cli.encoding.readers.base import RowSource
-from fnet_cli.encoding.readers.expanding import expanded
+from fnet_cli.encoding.readers.expanding import InputFiles, expanded
 from fnet_cli.encoding.rows_in import open_rows
 from fnet_cli.errors import PresetError, UsageError
 from fnet_cli.presets.fingerprint import weights_sha256
@@ -73,6 +73,7 @@ class JobPlan:
     preset: LocalPreset
     weights_sha256: str
     text: TextOptions | None
+    files: InputFiles
     sources: tuple[RowSource, ...]
     segments: tuple[bool, ...]
     passthrough: tuple[str, ...]
@@ -170,7 +171,7 @@ def make_plan(
     InputDataError or OutputError; nothing has been written then.
     """
     check_options(options)
-    options, files = expanded(options)
+    options, files = expanded(options, settings)
     kind, path = check_output(options)
     preset = resolve_preset(options.preset, settings, on_pull)
     in_force = settings_in_force(options, preset.encode_settings(), preset.config)
@@ -178,8 +179,7 @@ def make_plan(
     sha256 = weights_sha256(preset)
     rows = open_rows(options, files, preset, in_force.sequence_length, stdin)
     refuse_column(EMBEDDING_COLUMN, rows.passthrough, rows.sources[0].name)
-    record = _record(options, in_force, preset, sha256)
-    record |= {"pad_id": shape.pad_id, **rows.recorded}
+    record = _record(options, in_force, preset, sha256) | {"pad_id": shape.pad_id, **rows.recorded}
     embedding = _embedding_type(options, in_force, preset.config.hidden_dim)
     schema = _output_schema(rows.sources[0].schema, rows.passthrough, embedding, record)
     window = _window_rows(options, in_force, preset)
@@ -189,6 +189,7 @@ def make_plan(
         preset=preset,
         weights_sha256=sha256,
         text=rows.tokenizing.text if rows.tokenizing else None,
+        files=files,
         sources=rows.sources,
         segments=rows.segments,
         passthrough=tuple(field.name for field in rows.passthrough),

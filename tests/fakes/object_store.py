@@ -56,5 +56,9 @@ class ObjectStore:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Servers of one process share what is in their buckets.
+        for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket):
+            for item in page.get("Contents", ()):
+                self.client.delete_object(Bucket=self.bucket, Key=item["Key"])
         self.client.close()
         self._server.stop()

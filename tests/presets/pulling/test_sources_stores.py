@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+from fakes.stalled import Stalled
 from pyarrow import fs
 from running import FNET, clean_env
 
@@ -40,31 +39,6 @@ try:
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
-
-
-class Stalled:
-    """A TCP server that says `words` once, and then nothing."""
-
-    def __init__(self, words: bytes = b""):
-        self.words, self.connections = words, []
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = "http://127.0.0.1:{1}".format(*self._listening.getsockname())
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._listening.accept()
-                self.connections.append(connection)
-                if self.words:
-                    connection.recv(1 << 16)
-                    connection.sendall(self.words)
-
-    def stop(self) -> None:
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-        for connection in self.connections:
-            connection.close()
 
 
 @pytest.fixture
