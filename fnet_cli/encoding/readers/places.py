@@ -222,9 +222,8 @@ class _StoreReader(io.RawIOBase):
         at, opened, seeks = self._at, self._opened, self._seeks
 
         def fetch() -> bytes:
-            if seeks:
-                opened.seek(at)
-            return bytes(opened.read(wanted))
+            # Not by `seek`, behind which Google's file would ask for all bytes up to the end.
+            return bytes(opened.read_at(wanted, at) if seeks else opened.read(wanted))
 
         self._is_lost = True
         with self._file.errors():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from fnet_cli.encoding.readers.patterns import ANY_DEPTH, MAGIC, fixed_parts, is_hidden, matches
 from fnet_cli.encoding.readers.places import StoredFile
@@ -13,7 +13,9 @@ from fnet_cli.errors import InputDataError, UsageError
 from fnet_cli.patience import interruptible
 from fnet_cli.stores import Stores, file_info, store_errors
 
-T = TypeVar("T")
+# The parts of a path from a directory on, and what the store says of what is there.
+Below = tuple[str, ...]
+Found = tuple[Below, Any]
 
 
 class Listing:
@@ -55,7 +57,7 @@ class Listing:
         root = "/".join(parts[:fixed])
         tree = _Tree(*self._stores.place(root))
         found = list(tree.matching((), parts[fixed:]))
-        files = [(below, info) for below, info in found if info.is_file]
+        files = [(below, info) for below, info in found if info is not None]
         if found and not files:
             raise InputDataError(
                 f"{uri}: it matches directories only",
@@ -63,7 +65,7 @@ class Listing:
             )
         return self._noted(root, tree, iter(files))
 
-    def _noted(self, root: str, tree: _Tree, found: Iterator[tuple[Below, Any]]) -> list[str]:
+    def _noted(self, root: str, tree: _Tree, found: Iterator[Found]) -> list[str]:
         names = []
         for below, info in found:
             name = "/".join((root.rstrip("/"), *below))
@@ -75,9 +77,6 @@ class Listing:
         self.files[uri] = StoredFile.listed(uri, self._stores, filesystem, info)
 
 
-Below = tuple[str, ...]
-
-
 class _Tree:
     """What is below a directory of a store, by the parts of the paths from there on."""
 
@@ -85,14 +84,21 @@ class _Tree:
         self.filesystem = filesystem
         self._root = root.rstrip("/")
 
-    def files(self, below: Below) -> Iterator[tuple[Below, Any]]:
+    def files(self, below: Below) -> Iterator[Found]:
         """Yield the files at any depth that are not hidden."""
         for path, info in self._entries(below, recursive=True):
             if info.is_file and not any(map(is_hidden, path[len(below) :])):
                 yield path, info
 
-    def matching(self, below: Below, pattern: Sequence[str]) -> Iterator[tuple[Below, Any]]:
-        """Yield files and directories that match; only directories on the way are listed."""
+    def matching(self, below: Below, pattern: Sequence[str]) -> Iterator[Found]:
+        """Yield files, and directories without a FileInfo, that match.
+
+        Only directories on the way are listed, so that a pattern at a bucket's root does not list
+        all of it.
+        """
+        if self.filesystem.type_name == "gcs":
+            yield from self._matching_files(pattern)
+            return
         first, rest = pattern[0], pattern[1:]
         if first == ANY_DEPTH:
             for path, info in self.files(below):
@@ -103,11 +109,21 @@ class _Tree:
             if is_hidden(path[-1]) or not matches(path[-1:], [first]):
                 continue
             if not rest:
-                yield path, info
+                yield path, info if info.is_file else None
             elif _is_directory(info):
                 yield from self.matching(path, rest)
 
-    def _entries(self, below: Below, *, recursive: bool) -> Iterator[tuple[Below, Any]]:
+    def _matching_files(self, pattern: Sequence[str]) -> Iterator[Found]:
+        """Yield what matches, by the names of all files.
+
+        Google's listings of one level leave out directories that only names of files state.
+        """
+        for path, info in self.files(()):
+            for depth in range(1, len(path) + 1):
+                if matches(path[:depth], pattern):
+                    yield path[:depth], info if depth == len(path) else None
+
+    def _entries(self, below: Below, *, recursive: bool) -> Iterator[Found]:
         from pyarrow import fs
 
         directory = "/".join((self._root, *below))
