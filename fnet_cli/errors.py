@@ -75,7 +75,7 @@ class UnsafePresetError(PresetError):
 
 
 class NetworkError(FnetError):
-    """A hub or mirror cannot be reached, answers with an error, or does not let us in."""
+    """A hub, mirror or object store cannot be reached, fails, or does not let us in."""
 
     exit_code = ExitCode.NETWORK
 

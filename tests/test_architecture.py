@@ -25,13 +25,16 @@ MODULES = {
 }
 # What each room may import of the package, besides itself; files, outcomes and units are tools.
 _BASE = {"constants", "errors", "files", "outcomes", "processor", "units"}
+_AFAR = {"patience", "stores"}
 _MIDDLE = {"backbone", "presets", "tokenizer"}
 MAY_IMPORT = {
     "constants": set(), "errors": set(), "files": _BASE, "outcomes": set(),
     "processor": set(), "units": _BASE,
     "config": {"constants", "errors", "files"}, "backbone": {*_BASE, "config"},
-    "tokenizer": {*_BASE, "config"}, "presets": {*_BASE, "config", "backbone", "tokenizer"},
-    "encoding": {*_BASE, *_MIDDLE, "config"}, "cli": {*_BASE, *_MIDDLE, "config", "encoding"},
+    "patience": _BASE, "stores": {*_BASE, "config"}, "tokenizer": {*_BASE, "config"},
+    "presets": {*_BASE, *_AFAR, "config", "backbone", "tokenizer"},
+    "encoding": {*_BASE, *_AFAR, *_MIDDLE, "config"},
+    "cli": {*_BASE, *_AFAR, *_MIDDLE, "config", "encoding"},
     "__main__": {"cli"}, "__init__": {*_BASE, *_MIDDLE, "config", "encoding"},
 }  # fmt: skip
 # KerasHub's from_preset and save_to_preset are methods of the model and of the tokenizer, so that

@@ -15,6 +15,7 @@ from builders import add_vocabulary, vocabulary, write_preset
 from fakes.content import files_under
 from fakes.huggingface import FakeHub, Repo
 from fakes.kaggle import FakeKaggle
+from fakes.object_store import ObjectStore
 from running import clean_env
 
 from fnet_cli.errors import ExitCode
@@ -29,7 +30,7 @@ def shell_blocks(page: Path) -> list[str]:
 
 HOW_TO_COMMANDS = [block.strip() for block in shell_blocks(ROOT / "docs/how-to/encode.md")]
 # A block of these goes on from what the one before it left.
-STORY_NAMES = ("text", "search", "resume", "bad-rows", "datasets", "verify")
+STORY_NAMES = ("text", "search", "resume", "bad-rows", "verify")
 STORIES = [f"docs/how-to/{name}.md" for name in STORY_NAMES]
 
 
@@ -39,7 +40,7 @@ def copy_of_the_examples(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_commands(text: str, directory: Path) -> str:
+def run_commands(text: str, directory: Path, **env: str) -> str:
     """Run lines in which `fnet` and `python` are this environment's; return what they print."""
     python = shlex.quote(sys.executable)
     text = re.sub(r"^python(?= -)", python, text, flags=re.MULTILINE)
@@ -48,7 +49,7 @@ def run_commands(text: str, directory: Path) -> str:
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", text],
         cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
         check=True,
         stdout=subprocess.PIPE,
         text=True,
@@ -64,6 +65,15 @@ def test_the_how_to_commands_run(copy_of_the_examples, command):
 @pytest.mark.parametrize("page", STORIES)
 def test_the_how_to_pages_run_from_start_to_end(copy_of_the_examples, page):
     run_commands("".join(shell_blocks(ROOT / page)), copy_of_the_examples)
+
+
+def test_the_page_about_datasets_runs_with_a_store(copy_of_the_examples):
+    example = (ROOT / "docs/examples/sentences.parquet").read_bytes()
+    page = ROOT / "docs/how-to/datasets.md"
+    with ObjectStore("corpus") as store:
+        store.put("data/lang=en/year=2024/part-0.parquet", example)
+        env = {**store.variables, "STORE_URL": store.url}
+        run_commands("".join(shell_blocks(page)), copy_of_the_examples, **env)
 
 
 def test_the_search_finds_what_is_alike_in_every_way_that_is_shown(copy_of_the_examples):

@@ -27,6 +27,7 @@ from fnet_cli.cli.job_options import (
     RUN,
     Chunk,
     Columns,
+    Endpoint,
     InputKind,
     Inputs,
     Limit,
@@ -122,6 +123,7 @@ def encode(  # noqa: PLR0913
     chunk: Chunk = None,
     overlap: Overlap = None,
     input_format: InputKind = None,
+    endpoint: Endpoint = None,
     limit: Limit = None,
     on_error: OnBadRow = OnError.FAIL,
     max_errors: MostErrors = None,
@@ -202,7 +204,8 @@ def encode(  # noqa: PLR0913
         workers=workers,
     )
     run = _dry_run if dry_run else _run
-    run(options, current_settings(offline=offline), quiet=quiet, as_json=as_json)
+    settings = current_settings(offline=offline, endpoint=endpoint)
+    run(options, settings, quiet=quiet, as_json=as_json)
 
 
 def _batch_size(text: str) -> int | None:
@@ -222,7 +225,7 @@ def _dry_run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json
 
 
 def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bool) -> None:
-    from fnet_cli.cli.progress import closing_lines, shown_progress
+    from fnet_cli.cli.progress import shown_progress
     from fnet_cli.cli.pull_progress import shown_pull
     from fnet_cli.encoding.context import JobContext
     from fnet_cli.encoding.job import encode_files
@@ -256,6 +259,12 @@ def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bo
         )
         with _saying_what_is_kept(kept):
             report = encode_files(options, context)
+    _close(report, quiet=quiet, as_json=as_json)
+
+
+def _close(report: EncodeReport, *, quiet: bool, as_json: bool) -> None:
+    from fnet_cli.cli.progress import closing_lines
+
     if not quiet:
         for line in closing_lines(report, _timing(report)):
             typer.echo(f"fnet: {line}", err=True)

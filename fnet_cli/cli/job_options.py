@@ -32,7 +32,8 @@ Inputs = Annotated[
     list[str],
     typer.Argument(
         help="Parquet, Arrow, JSON lines, CSV, TSV or plain text files (lines also .gz, .zst), "
-        "directories of them, patterns in quotes, or - for standard input.",
+        "directories of them, patterns in quotes, URIs (s3://, gs://, hdfs://, file://), or "
+        "- for standard input.",
         metavar="INPUT",
     ),
 ]
@@ -58,6 +59,15 @@ Preset = Annotated[
 InputKind = Annotated[
     InputFormat | None,
     option("Format of the inputs, over their suffix; of - it is jsonl by default.", INPUT),
+]
+Endpoint = Annotated[
+    str | None,
+    option(
+        "Address of a server that speaks the protocol of S3, for s3://. Default: "
+        "AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, or Amazon's.",
+        INPUT,
+        metavar="URL",
+    ),
 ]
 Limit = Annotated[int | None, option("Take the first N rows only.", INPUT, metavar="N")]
 RowTruncation = Annotated[Truncate, option("What to do with longer rows.", MODEL)]

@@ -17,6 +17,7 @@ from fnet_cli.cli.job_options import (
     TEXT,
     Chunk,
     Columns,
+    Endpoint,
     InputKind,
     Inputs,
     Limit,
@@ -67,6 +68,7 @@ def tokenize(  # noqa: PLR0913
     ] = None,
     truncate: RowTruncation = Truncate.RIGHT,
     input_format: InputKind = None,
+    endpoint: Endpoint = None,
     limit: Limit = None,
     columns: Columns = None,
     token_column: Annotated[str, option("Name of the column of ids.", OUTPUT)] = TOKEN_COLUMN,
@@ -113,7 +115,8 @@ def tokenize(  # noqa: PLR0913
         limit=limit,
         overwrite=overwrite,
     )
-    _run(options, current_settings(offline=offline), quiet=quiet, as_json=as_json)
+    settings = current_settings(offline=offline, endpoint=endpoint)
+    _run(options, settings, quiet=quiet, as_json=as_json)
 
 
 def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bool) -> None:

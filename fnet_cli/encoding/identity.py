@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import orjson
 
 from fnet_cli.constants import OUTPUT_METADATA_KEY
 from fnet_cli.encoding.plan import JobPlan
+from fnet_cli.encoding.readers.expanding import InputFiles
+from fnet_cli.encoding.readers.places import as_file
 
 
 def job_identity(plan: JobPlan) -> dict[str, Any]:
@@ -20,7 +21,7 @@ def job_identity(plan: JobPlan) -> dict[str, Any]:
     options = plan.options
     record = orjson.loads(plan.target.schema.metadata[OUTPUT_METADATA_KEY])
     return {
-        "inputs": [_known_by(name) for name in options.inputs],
+        "inputs": [_known_by(name, plan.files) for name in options.inputs],
         "input_format": options.input_format.value if options.input_format else None,
         "limit": options.limit,
         "columns": list(plan.passthrough),
@@ -32,6 +33,6 @@ def job_identity(plan: JobPlan) -> dict[str, Any]:
     }
 
 
-def _known_by(name: str) -> dict[str, Any]:
-    found = Path(name).stat()
-    return {"name": name, "size": found.st_size, "modified": found.st_mtime_ns}
+def _known_by(name: str, files: InputFiles) -> dict[str, Any]:
+    found = as_file(files.place(name)).stamp()
+    return {"name": name, "size": found.size, "modified": found.modified}

@@ -47,7 +47,7 @@ from fnet_cli.encoding.options import (
 from fnet_cli.encoding.output.journal import JobDirectory
 from fnet_cli.encoding.output.target import OutputTarget, check_space, rejected_path
 from fnet_cli.encoding.readers.base import RowSource
-from fnet_cli.encoding.readers.expanding import expanded
+from fnet_cli.encoding.readers.expanding import InputFiles, expanded
 from fnet_cli.encoding.rows_in import open_rows
 from fnet_cli.errors import PresetError, UsageError
 from fnet_cli.presets.fingerprint import weights_sha256
@@ -75,6 +75,7 @@ class JobPlan:
     preset: LocalPreset
     weights_sha256: str
     text: TextOptions | None
+    files: InputFiles
     sources: tuple[RowSource, ...]
     segments: tuple[bool, ...]
     passthrough: tuple[str, ...]
@@ -194,7 +195,7 @@ def make_plan(
     InputDataError or OutputError; nothing has been written then.
     """
     check_options(options)
-    options, files = expanded(options)
+    options, files = expanded(options, settings)
     kind, path = check_output(options)
     preset = resolve_preset(options.preset, settings, on_pull)
     in_force = settings_in_force(options, preset.encode_settings(), preset.config)
@@ -202,8 +203,7 @@ def make_plan(
     sha256 = weights_sha256(preset)
     rows = open_rows(options, files, preset, in_force.sequence_length, stdin)
     refuse_column(EMBEDDING_COLUMN, rows.passthrough, rows.sources[0].name)
-    record = _record(options, in_force, preset, sha256)
-    record |= {"pad_id": shape.pad_id, **rows.recorded}
+    record = _record(options, in_force, preset, sha256) | {"pad_id": shape.pad_id, **rows.recorded}
     embedding = _embedding_type(options, in_force, preset.config.hidden_dim)
     schema = _output_schema(rows.sources[0].schema, rows.passthrough, embedding, record)
     window = _window_rows(options, in_force, preset)
@@ -213,19 +213,18 @@ def make_plan(
         preset=preset,
         weights_sha256=sha256,
         text=rows.tokenizing.text if rows.tokenizing else None,
+        files=files,
         sources=rows.sources,
         segments=rows.segments,
         passthrough=tuple(field.name for field in rows.passthrough),
         rows_are_made=rows.are_made,
         text_record=rows.recorded,
         shape=shape,
-        target=OutputTarget(
-            path, kind, options.compression, schema, window, in_parts=is_in_parts(options)
-        ),
+        target=OutputTarget(path, kind, options.compression, schema, window),
         rows=total([source.rows for source in rows.sources]),
         tokens=total([source.token_count(options.token_column) for source in rows.sources]),
     )
-    plan = _limited(_quarantining(plan))
+    plan = _limited(_placed(plan))
     _check_room(plan)
     return plan
 
@@ -296,11 +295,13 @@ def _bytes_there(path: Path, options: EncodeOptions) -> int:
     return 0
 
 
-def _quarantining(plan: JobPlan) -> JobPlan:
-    path = plan.target.path
-    if path is None or plan.options.on_error is not OnError.QUARANTINE:
-        return plan
-    return replace(plan, target=replace(plan.target, rejected=rejected_path(path)))
+def _placed(plan: JobPlan) -> JobPlan:
+    """Return the plan with what its output is beside a path: parts, rejected rows."""
+    path, rejected = plan.target.path, None
+    if path is not None and plan.options.on_error is OnError.QUARANTINE:
+        rejected = rejected_path(path)
+    target = replace(plan.target, rejected=rejected, in_parts=is_in_parts(plan.options))
+    return replace(plan, target=target)
 
 
 def _limited(plan: JobPlan) -> JobPlan:

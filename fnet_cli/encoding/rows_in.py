@@ -16,6 +16,7 @@ from fnet_cli.encoding.readers.base import DamagedSource, RowSource
 from fnet_cli.encoding.readers.expanding import InputFiles
 from fnet_cli.encoding.readers.opening import open_source
 from fnet_cli.encoding.readers.partitions import PartitionedSource
+from fnet_cli.encoding.readers.places import StoredFile
 from fnet_cli.encoding.texts import (
     Tokenizing,
     text_in_force,
@@ -52,7 +53,7 @@ def open_rows(
 ) -> RowsIn:
     """Open every input; raises UsageError, InputDataError and PresetError."""
     sources: tuple[RowSource, ...] = tuple(
-        _open(name, values, options, stdin)
+        _open(files.place(name), values, options, stdin)
         for name, values in zip(files.files, files.partitions, strict=True)
     )
     if all(isinstance(source, DamagedSource) for source in sources):
@@ -72,9 +73,12 @@ def open_rows(
 
 
 def _open(
-    name: str, values: Mapping[str, pa.Scalar], options: EncodeOptions, stdin: BinaryIO | None
+    place: str | StoredFile,
+    values: Mapping[str, pa.Scalar],
+    options: EncodeOptions,
+    stdin: BinaryIO | None,
 ) -> RowSource:
-    source = open_source(name, options.input_format, stdin, tolerant=options.tolerates)
+    source = open_source(place, options.input_format, stdin, tolerant=options.tolerates)
     return PartitionedSource(source, values) if values else source
 
 

@@ -103,7 +103,7 @@ def tokenize_files(options: EncodeOptions, context: JobContext | None = None) ->
 def _make_plan(options: EncodeOptions, context: JobContext) -> _Plan:
     options = replace(options, text=options.text or TextOptions())
     check_options(options)
-    options, files = expanded(options)
+    options, files = expanded(options, context.settings)
     kind, path = check_output(options)
     preset = resolve_preset(options.preset, context.settings, context.on_pull)
     in_force = settings_in_force(options, preset.encode_settings(), preset.config)

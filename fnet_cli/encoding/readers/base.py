@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -143,28 +142,6 @@ class RowSource(Protocol):
 # Runs of one value take no room; more than this, and memory or time would be at the mercy of what
 # a file states.
 MOST_ROWS_PER_BYTE = 4096
-
-
-@dataclass(frozen=True)
-class Stamp:
-    """What tells whether a file has changed between its opening and its reading."""
-
-    size: int
-    modified: int
-
-    @classmethod
-    def of(cls, path: str | Path) -> Stamp:
-        """Return that of a file; raises OSError."""
-        found = Path(path).stat()
-        return cls(found.st_size, found.st_mtime_ns)
-
-
-def refuse_changed(name: str, *, changed: bool) -> None:
-    """Raise InputDataError for a file that is not as it was opened: its rows were counted then."""
-    if changed:
-        raise InputDataError(
-            f"{name}: it changed while it was read", hint="run again when nothing writes it"
-        )
 
 
 def checked_names(schema: pa.Schema) -> pa.Schema:

@@ -33,6 +33,7 @@ from fnet_cli.encoding.readers.lines import (
     printable,
     stream_blocks,
 )
+from fnet_cli.encoding.readers.places import InputFile, as_file
 from fnet_cli.errors import InputDataError
 
 # For one line of great length: records of many lines meet the bound on records before.
@@ -49,8 +50,9 @@ class DelimitedFile(UniformColumns):
     Raises InputDataError naming the line on which the record starts.
     """
 
-    def __init__(self, path: str, delimiter: str, *, tolerant: bool = False) -> None:
-        self.name = path
+    def __init__(self, place: str | InputFile, delimiter: str, *, tolerant: bool = False) -> None:
+        self._file = as_file(place)
+        self.name = self._file.name
         self._delimiter, self._tolerant = delimiter, tolerant
         records = self._records()
         self.schema = records.schema
@@ -60,7 +62,9 @@ class DelimitedFile(UniformColumns):
                 self.rows += len(chunk.rows)
 
     def _records(self) -> _Records:
-        return _Records(file_blocks(self.name), self.name, self._delimiter, tolerant=self._tolerant)
+        return _Records(
+            file_blocks(self._file), self.name, self._delimiter, tolerant=self._tolerant
+        )
 
     def batches(self, columns: Sequence[str], max_rows: int, start: int = 0) -> Iterator[RowBatch]:
         """Yield the records in file order."""

@@ -6,21 +6,28 @@ import glob
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote
 
 import pyarrow as pa
 
+from fnet_cli.config import Settings
 from fnet_cli.encoding.options import EncodeOptions, InputFormat, OnError
-from fnet_cli.encoding.output.journal import SUFFIX as JOB_SUFFIX
 from fnet_cli.encoding.output.target import rejected_path
 from fnet_cli.encoding.readers.opening import KNOWN_SUFFIXES, STANDARD_STREAM, format_of
+from fnet_cli.encoding.readers.patterns import (
+    ANY_DEPTH,
+    MAGIC,
+    fixed_parts,
+    is_hidden,
+    matches,
+)
+from fnet_cli.encoding.readers.places import StoredFile
+from fnet_cli.encoding.readers.stored import Listing
 from fnet_cli.errors import InputDataError, UsageError
+from fnet_cli.stores import Stores, check_uri, is_uri, local_path
 
-_MAGIC = re.compile(r"[*?\[]")
-_ANY_DEPTH = "**"
 # As Hive writes a null.
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 # Written as a program would write it: 007 is a name.
@@ -34,19 +41,25 @@ class InputFiles:
 
     `partitions` has for each, by key, what the directories on its path state as `key=value`: a
     scalar of the type that holds all values of the key, and nothing for a file named as such.
+    `stored` has those that are in a store.
     """
 
     files: tuple[str, ...]
     partitions: tuple[Mapping[str, pa.Scalar], ...] = ()
+    stored: Mapping[str, StoredFile] = field(default_factory=dict)
+
+    def place(self, name: str) -> str | StoredFile:
+        """Return what opens one of the files."""
+        return self.stored.get(name, name)
 
 
-def expanded(options: EncodeOptions) -> tuple[EncodeOptions, InputFiles]:
+def expanded(options: EncodeOptions, settings: Settings) -> tuple[EncodeOptions, InputFiles]:
     """Return the options with files for inputs, and what is known of these.
 
     Raises as `expand`, and UsageError where one of them is written.
     """
     written = _written(options)
-    files = expand(options.inputs, options.input_format, written)
+    files = expand(options.inputs, options.input_format, written, Stores(settings))
     return replace(options, inputs=files.files), files
 
 
@@ -73,7 +86,10 @@ def _refuse_written(found: Sequence[str], written: Mapping[str, str]) -> None:
 
 
 def expand(
-    inputs: Sequence[str], forced: InputFormat | None, written: Mapping[str, str] | None = None
+    inputs: Sequence[str],
+    forced: InputFormat | None,
+    written: Mapping[str, str] | None = None,
+    stores: Stores | None = None,
 ) -> InputFiles:
     """Return the files that `inputs` name.
 
@@ -81,12 +97,14 @@ def expand(
     a format by force; a pattern, unless a file has that very name, for those that it matches. Both
     leave out what is hidden, that is, has a name with `.` or `_` in front, and unfinished jobs, and
     are sorted by path. Raises InputDataError where there are none, or of several formats, where a
-    directory cannot be read, and for names that are no UTF-8: they could be written nowhere.
+    directory cannot be read, and for names that are no UTF-8: they could be written nowhere. So is
+    it with the URIs of stores, for which UsageError and NetworkError are raised, too.
     """
     files: list[str] = []
     stated: list[dict[str, str | None]] = []
-    for name in inputs:
-        found, depth = _found(name, forced)
+    listing = Listing(stores or Stores(Settings()))
+    for name in _names(inputs):
+        found, depth = _found(name, forced, listing)
         _refuse_written(found, written or {})  # before its path is found to state no keys
         files += found
         stated += [{}] * len(found) if depth is None else _stated(found, depth)
@@ -94,11 +112,22 @@ def expand(
         if not _is_utf8(path):
             shown = os.fsencode(path).decode(errors="backslashreplace")
             raise InputDataError(f"{shown}: its name is not UTF-8", hint="rename it")
-    return InputFiles(tuple(files), tuple(_typed(stated)))
+    return InputFiles(tuple(files), tuple(_typed(stated)), listing.files)
 
 
-def _found(name: str, forced: InputFormat | None) -> tuple[list[str], int | None]:
+def _names(inputs: Sequence[str]) -> list[str]:
+    """Return inputs, those on this machine as paths; raises before anything is asked of a store."""
+    for name in inputs:
+        if is_uri(name):
+            check_uri(name)
+    return [local_path(name) for name in inputs]
+
+
+def _found(name: str, forced: InputFormat | None, listing: Listing) -> tuple[list[str], int | None]:
     """Return the files of an input, and from which part of their paths on keys count, if any."""
+    if is_uri(name):
+        found, depth = listing.found(name)
+        return (found if depth is None else _checked(found, name, forced)), depth
     try:
         if name == STANDARD_STREAM or Path(name).is_file():
             return [name], None
@@ -107,9 +136,9 @@ def _found(name: str, forced: InputFormat | None) -> tuple[list[str], int | None
             return _checked(list(paths), name, forced), len(Path(name).parts)
     except OSError as error:  # of a directory on the way, or a name that is too long
         raise InputDataError(f"{error.filename or name}: {error.strerror}") from error
-    if not _MAGIC.search(name):
+    if not MAGIC.search(name):
         return [name], None  # said of where it is opened
-    return _checked(_matching(name), name, forced), _fixed_parts(name)
+    return _checked(_matching(name), name, forced), fixed_parts(name)
 
 
 def _below(root: str) -> Iterator[tuple[str, ...]]:
@@ -128,7 +157,7 @@ def _below(root: str) -> Iterator[tuple[str, ...]]:
             continue
         with os.scandir(directory) as entries:
             for entry in entries:
-                if _is_hidden(entry.name):
+                if is_hidden(entry.name):
                     continue
                 if entry.is_dir():
                     waiting.append(((*parts, entry.name), above | {here}))
@@ -138,26 +167,26 @@ def _below(root: str) -> Iterator[tuple[str, ...]]:
 
 def _matching(pattern: str) -> list[str]:
     """Return the files that a pattern matches and that are not hidden."""
-    parts, fixed = Path(pattern).parts, _fixed_parts(pattern)
-    if _ANY_DEPTH not in parts:
-        matches = glob.glob(pattern)  # noqa: PTH207 - a pattern with its root
-        shown = [path for path in matches if not any(map(_is_hidden, Path(path).parts[fixed:]))]
+    parts, fixed = Path(pattern).parts, fixed_parts(pattern)
+    if ANY_DEPTH not in parts:
+        matched = glob.glob(pattern)  # noqa: PTH207 - a pattern with its root
+        shown = [path for path in matched if not any(map(is_hidden, Path(path).parts[fixed:]))]
         files = [path for path in shown if Path(path).is_file()]
         if shown and not files:
             raise InputDataError(
                 f"{pattern}: it matches directories only",
-                hint=f"'{pattern.rstrip('/')}/{_ANY_DEPTH}' matches the files in them",
+                hint=f"'{pattern.rstrip('/')}/{ANY_DEPTH}' matches the files in them",
             )
         return files
     # Not left to glob, which goes around in links that lead back.
-    at = parts.index(_ANY_DEPTH)
+    at = parts.index(ANY_DEPTH)
     roots = _matching_directories(parts[:at], fixed)
     try:
         return [
             str(Path(root, *below))
             for root in roots
             for below in _below(root)
-            if _matches(below, parts[at:])
+            if matches(below, parts[at:])
         ]
     except OSError as error:
         raise InputDataError(f"{error.filename}: {error.strerror}") from error
@@ -168,21 +197,8 @@ def _matching_directories(parts: Sequence[str], fixed: int) -> list[str]:
     return [
         path
         for path in found
-        if Path(path).is_dir() and not any(map(_is_hidden, Path(path).parts[fixed:]))
+        if Path(path).is_dir() and not any(map(is_hidden, Path(path).parts[fixed:]))
     ]
-
-
-def _matches(path: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Whether the parts of a path match those of a pattern; `**` in the end matches files too."""
-    if not pattern:
-        return not path
-    if pattern[0] == _ANY_DEPTH:
-        return _matches(path, pattern[1:]) or (bool(path) and _matches(path[1:], pattern))
-    return bool(path) and fnmatchcase(path[0], pattern[0]) and _matches(path[1:], pattern[1:])
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith((".", "_")) or name.endswith(JOB_SUFFIX)
 
 
 def _is_utf8(name: str) -> bool:
@@ -191,12 +207,6 @@ def _is_utf8(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _fixed_parts(pattern: str) -> int:
-    """Return how many parts of a pattern are before its first wildcard."""
-    parts = Path(pattern).parts
-    return next(index for index, part in enumerate(parts) if _MAGIC.search(part))
 
 
 def _checked(found: list[str], name: str, forced: InputFormat | None) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,13 +12,12 @@ import pyarrow as pa
 from fnet_cli.encoding.readers.base import (
     MOST_ROWS_PER_BYTE,
     RowBatch,
-    Stamp,
     UniformColumns,
     checked_names,
     from_row,
-    refuse_changed,
 )
 from fnet_cli.encoding.readers.ipc_messages import FILE_MAGIC, IpcError, Stated, stated_batches
+from fnet_cli.encoding.readers.places import InputFile, as_file, refuse_changed
 from fnet_cli.errors import InputDataError
 
 # Names may be no text; a file may name a column or a dictionary that is not there.
@@ -39,10 +37,10 @@ class ArrowSource(UniformColumns):
     and offsets that are wrong would lead anywhere.
     """
 
-    def __init__(self, path: str, *, tolerant: bool = False) -> None:
-        self.name = path
+    def __init__(self, place: str | InputFile, *, tolerant: bool = False) -> None:
+        self._file = as_file(place)
+        self.name = self._file.name
         self.schema: pa.Schema = pa.schema([])
-        self._stamp: Stamp | None = None
         with self._errors(), self._opened([]) as (schema, _):
             self.schema = checked_names(schema)
         self._batch_rows: list[int] = []
@@ -55,8 +53,8 @@ class ArrowSource(UniformColumns):
 
     def _read_stated(self) -> None:
         """Note the rows of the batches up to one that states what cannot be; raises IpcError."""
-        rows, size = 0, Path(self.name).stat().st_size
-        with Path(self.name).open("rb") as file:
+        rows, size = 0, self._file.stamp().size
+        with self._file.opened() as file:
             for stated in stated_batches(file):
                 _check(stated)
                 if stated.is_dictionary:
@@ -102,11 +100,7 @@ class ArrowSource(UniformColumns):
     def _opened(self, fields: list[int]) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
         """Give the schema and the batches, both with the columns at `fields`, or all without."""
         options = pa.ipc.IpcReadOptions(included_fields=fields, use_threads=False)
-        stamp = Stamp.of(self.name)  # before it is opened, so that no change is missed
-        refuse_changed(self.name, changed=stamp != (self._stamp or stamp))
-        self._stamp = stamp
-        # Not Python's file: it would make room for whatever length a header states.
-        with pa.OSFile(self.name) as file:
+        with self._file.for_arrow() as file:
             is_file = file.read(len(FILE_MAGIC)) == FILE_MAGIC
             file.seek(0)
             opened = pa.ipc.open_file if is_file else pa.ipc.open_stream

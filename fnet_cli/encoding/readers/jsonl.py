@@ -25,6 +25,7 @@ from fnet_cli.encoding.readers.lines import (
     not_utf8,
     stream_blocks,
 )
+from fnet_cli.encoding.readers.places import InputFile, as_file
 from fnet_cli.errors import InputDataError
 
 
@@ -54,8 +55,9 @@ class JsonlFile(Readable):
     Raises InputDataError naming the line, unless it is `tolerant`.
     """
 
-    def __init__(self, path: str, *, tolerant: bool = False) -> None:
-        self.name = path
+    def __init__(self, place: str | InputFile, *, tolerant: bool = False) -> None:
+        self._file = as_file(place)
+        self.name = self._file.name
         self.schema = pa.schema([])
         self.rows: int | None = 0
         self._tolerant = tolerant
@@ -85,7 +87,7 @@ class JsonlFile(Readable):
                 yield from rest.pieces(max_rows)
 
     def _blocks(self) -> Iterator[_Block]:
-        return _parse(file_blocks(self.name), tolerant=self._tolerant)
+        return _parse(file_blocks(self._file), tolerant=self._tolerant)
 
 
 class JsonlStream(Readable):

@@ -13,6 +13,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from fnet_cli.constants import LINE_BLOCK_BYTES, MAX_LINE_BYTES
+from fnet_cli.encoding.readers.places import InputFile
 from fnet_cli.errors import InputDataError
 
 _CODECS = {".gz": "gzip", ".zst": "zstd"}
@@ -76,17 +77,17 @@ def printable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def file_blocks(path: str) -> Iterator[LineBlock]:
+def file_blocks(file: InputFile) -> Iterator[LineBlock]:
     """Yield the lines of a file, decompressed as its suffix says.
 
     Raises InputDataError where it cannot be read to its end, or a line is over MAX_LINE_BYTES.
     """
-    codec = _CODECS.get(Path(path).suffix.lower())
-    with _read_errors(path), Path(path).open("rb", buffering=0) as raw:
-        if codec and not os.fstat(raw.fileno()).st_size:
-            raise InputDataError(f"{path}: no byte in it; an empty {codec} file has some")
+    codec = _CODECS.get(Path(file.name).suffix.lower())
+    with _read_errors(file.name), file.streamed() as raw:
+        if codec and not file.stamp().size:
+            raise InputDataError(f"{file.name}: no byte in it; an empty {codec} file has some")
         read = pa.CompressedInputStream(raw, codec).read if codec else raw.read
-        yield from _blocks(read, path)
+        yield from _blocks(read, file.name)
 
 
 def stream_blocks(stream: BinaryIO, name: str) -> Iterator[LineBlock]:

@@ -15,6 +15,7 @@ from fnet_cli.encoding.readers.ipc import ArrowSource
 from fnet_cli.encoding.readers.jsonl import JsonlFile, JsonlStream
 from fnet_cli.encoding.readers.lines import COMPRESSED_SUFFIXES
 from fnet_cli.encoding.readers.parquet import ParquetSource, SpooledParquet
+from fnet_cli.encoding.readers.places import InputFile, as_file
 from fnet_cli.encoding.readers.text import TextFile, TextStream
 from fnet_cli.errors import InputDataError, UsageError
 
@@ -63,35 +64,35 @@ def format_of(path: str) -> InputFormat | None:
 
 
 def open_source(
-    path: str, forced: InputFormat | None, stdin: BinaryIO | None, *, tolerant: bool = False
+    place: str | InputFile,
+    forced: InputFormat | None,
+    stdin: BinaryIO | None,
+    *,
+    tolerant: bool = False,
 ) -> RowSource:
-    """Open one input; `-` is `stdin`, or the process's own where that is None.
+    """Open one input, a path or a file; `-` is `stdin`, or the process's own where that is None.
 
     Without a format by force, standard input is JSON lines and a file is what its suffix says.
     Raises UsageError for an unknown suffix, and InputDataError for a file that is missing or,
     unless that is to be tolerated, damaged.
     """
-    if path == STANDARD_STREAM:
+    if place == STANDARD_STREAM:
         return _open_stream(forced or InputFormat.JSONL, stdin, tolerant=tolerant)
-    if not Path(path).exists():
-        raise InputDataError(f"{path}: no such file")
-    if Path(path).is_dir():
-        raise InputDataError(f"{path}: is a directory", hint="name the files in it")
-    if not Path(path).is_file():  # it would have to be read twice
-        raise InputDataError(f"{path}: is not a regular file", hint="give - and redirect it")
-    kind = forced or format_of(path)
+    file = as_file(place)
+    file.check()
+    kind = forced or format_of(file.name)
     if kind is None:
         raise UsageError(
-            f"{path}: the suffix does not tell the format",
+            f"{file.name}: the suffix does not tell the format",
             hint=f"known: {', '.join(_SUFFIXES)}, those of lines also with "
             f"{' or '.join(COMPRESSED_SUFFIXES)}; or use --input-format",
         )
     try:
-        return _FILES[kind](path, tolerant=tolerant)
+        return _FILES[kind](file, tolerant=tolerant)
     except InputDataError as error:
         if not tolerant:
             raise
-        return DamagedSource(path, str(error))
+        return DamagedSource(file.name, str(error))
 
 
 def _open_stream(kind: InputFormat, stdin: BinaryIO | None, *, tolerant: bool) -> RowSource:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -25,13 +24,12 @@ from fnet_cli.encoding.readers.base import (
     Fault,
     Readable,
     RowBatch,
-    Stamp,
     TypeCheck,
     checked_names,
     from_row,
-    refuse_changed,
 )
 from fnet_cli.encoding.readers.lines import STDIN_NAME
+from fnet_cli.encoding.readers.places import InputFile, as_file, refuse_changed
 from fnet_cli.errors import InputDataError, OutputError
 
 # Pages are read in pieces of this size instead of whole column chunks, so that a file of one
@@ -48,11 +46,10 @@ class ParquetSource(Readable):
     It is open only while it is read: a job may have more files than a process may open.
     """
 
-    def __init__(self, path: str, *, name: str = "", tolerant: bool = False) -> None:
-        self.name = name or path
-        self._path = Path(path)
+    def __init__(self, place: str | InputFile, *, name: str = "", tolerant: bool = False) -> None:
+        self._file = as_file(place)
+        self.name = name or self._file.name
         self._tolerant = tolerant
-        self._stamp: Stamp | None = None
         with self._opened() as file:
             metadata = file.metadata
             self.schema: pa.Schema = checked_names(file.schema_arrow)
@@ -71,23 +68,19 @@ class ParquetSource(Readable):
     @contextmanager
     def _opened(self) -> Iterator[pq.ParquetFile]:
         try:
-            stamp = Stamp.of(self._path)  # before it is opened, so that no change is missed
-            refuse_changed(self.name, changed=stamp != (self._stamp or stamp))
-            self._stamp = stamp
-            file = pq.ParquetFile(
-                self._path,
-                buffer_size=_BUFFER_BYTES,
-                pre_buffer=False,
-                page_checksum_verification=True,  # where the writer stored them
-            )
-            with file:
-                yield file
+            with self._file.for_arrow() as opened:
+                yield pq.ParquetFile(
+                    opened,
+                    buffer_size=_BUFFER_BYTES,
+                    pre_buffer=False,
+                    page_checksum_verification=True,  # where the writer stored them
+                )
         except _READ_ERRORS as error:
             raise self._damaged(error) from error
 
     def _check_rows(self, rows: int) -> None:
         """Raise InputDataError for numbers of rows that cannot be."""
-        size = self._path.stat().st_size
+        size = self._file.stamp().size
         if min(self._group_rows, default=0) < 0 or sum(self._group_rows) != rows:
             reason = f"its footer states {rows} rows, its row groups {sum(self._group_rows)}"
         elif rows > size * MOST_ROWS_PER_BYTE:
@@ -102,7 +95,7 @@ class ParquetSource(Readable):
         None where the footer is too long to be looked through.
         """
         try:
-            with self._path.open("rb") as file:
+            with self._file.opened() as file:
                 end = file.seek(0, os.SEEK_END)
                 (footer,) = footers_in(file, [end])
             if len(footer) > _MOST_FOOTER_BYTES:

@@ -23,6 +23,7 @@ from fnet_cli.encoding.readers.lines import (
     printable,
     stream_blocks,
 )
+from fnet_cli.encoding.readers.places import InputFile, as_file
 from fnet_cli.errors import InputDataError
 
 _SCHEMA = pa.schema([(TEXT_COLUMN, pa.string())])
@@ -34,19 +35,20 @@ class TextFile(UniformColumns):
     Raises InputDataError naming the line.
     """
 
-    def __init__(self, path: str, *, tolerant: bool = False) -> None:
-        self.name = path
+    def __init__(self, place: str | InputFile, *, tolerant: bool = False) -> None:
+        self._file = as_file(place)
+        self.name = self._file.name
         self.schema = _SCHEMA
         self.rows: int | None = 0
         self._tolerant = tolerant
         with self._up_to_damage(tolerant=tolerant):
-            for block in file_blocks(path):
+            for block in file_blocks(self._file):
                 block.text(tolerant=tolerant)
                 self.rows += block.count
 
     def batches(self, columns: Sequence[str], max_rows: int, start: int = 0) -> Iterator[RowBatch]:
         """Yield the lines in file order."""
-        blocks = file_blocks(self.name) if start != self.rows else iter(())
+        blocks = file_blocks(self._file) if start != self.rows else iter(())
         with self._up_to_damage(tolerant=self._tolerant):
             rows = _batches(blocks, columns, max_rows, tolerant=self._tolerant)
             yield from from_row(rows, start)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from fnet_cli.config import Settings, check_web_address
+from fnet_cli.config import Settings
 from fnet_cli.constants import CONFIG_FILE, MAX_LISTED_FILES
 from fnet_cli.errors import NetworkError, PresetNotFoundError
+from fnet_cli.patience import interruptible
 from fnet_cli.presets.handles import Handle
 from fnet_cli.presets.layouts import LAYOUTS
 from fnet_cli.presets.sources.base import ByteStream, Listing, RemoteFile, TransientError
@@ -22,13 +21,12 @@ from fnet_cli.presets.sources.http import (
     reason,
     requests_stream,
 )
-from fnet_cli.presets.sources.patience import interruptible
+from fnet_cli.stores import first_line, open_store, opened_at, store_errors
 
 _CHUNK_BYTES = 4 * 1024 * 1024
 # What `list` asks a web server for.
 _KNOWN_NAMES = dict.fromkeys(name for layout in LAYOUTS for name in layout.files.all)
 _WEB_LOGIN = "check the address; credentials go into ~/.netrc"
-_STORE_LOGIN = "check the address and the credentials in the environment of the object store"
 
 
 class MirrorSource:
@@ -133,50 +131,17 @@ def _is_google(handle: Handle) -> bool:
     return handle.location.startswith("gs:")
 
 
-def _filesystem(handle: Handle, settings: Settings) -> tuple[Any, str]:
-    """Return Arrow's filesystem for an address, and the path in it."""
-    from pyarrow import fs
-
-    scheme, _, path = handle.location.partition("://")
-    if scheme == "s3":
-        return _s3_filesystem(path.partition("/")[0], settings), path
-    if scheme == "gs":
-        limit = math.ceil(settings.timeout * (settings.retries + 1))
-        return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=limit)), path
-    return fs.LocalFileSystem(), path
-
-
-def _s3_filesystem(bucket: str, settings: Settings) -> Any:
-    from pyarrow import fs
-
-    region, place = settings.s3_region, {}
-    if settings.s3_endpoint:
-        check_web_address(settings.s3_endpoint, "AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL")
-        parts = urlsplit(settings.s3_endpoint)
-        address = parts.netloc.rpartition("@")[2] + parts.path.rstrip("/")
-        place = {"scheme": parts.scheme, "endpoint_override": address}
-    else:  # a bucket of Amazon's knows better than a default
-        region = fs.resolve_s3_region(bucket)
-    return fs.S3FileSystem(
-        region=region or None,
-        connect_timeout=settings.timeout,
-        request_timeout=settings.timeout,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=settings.retries + 1),
-        **place,
-    )
-
-
 def _stored_files(handle: Handle, settings: Settings) -> list[RemoteFile]:
     from pyarrow import fs
 
     def found() -> tuple[str, list[Any]]:
-        filesystem, root = _filesystem(handle, settings)
+        filesystem, root = open_store(handle.location, settings)
         # Google's client has no error of its own for a directory that is not there.
         lenient = _is_google(handle)
         selector = fs.FileSelector(root, recursive=True, allow_not_found=lenient)
         return root, filesystem.get_file_info(selector)
 
-    with _store_errors(str(handle)):
+    with _errors(str(handle)):
         root, infos = interruptible(found)
     if len(infos) > MAX_LISTED_FILES:
         raise NetworkError(f"{handle}: holds more than {MAX_LISTED_FILES:,} files")
@@ -194,10 +159,10 @@ def _stored(
     """Give a stored file's bytes; after an interrupt, the file is left to the call that waits."""
 
     def opened() -> Any:
-        filesystem, root = _filesystem(handle, settings)
-        return _opened_at(filesystem, f"{root}/{file.name}", offset, _is_google(handle))
+        filesystem, root = open_store(handle.location, settings)
+        return opened_at(filesystem, f"{root}/{file.name}", offset)
 
-    with _store_errors(f"{handle}/{file.name}"):
+    with _errors(f"{handle}/{file.name}"):
         stream = interruptible(opened)
     try:
         yield ByteStream(file, offset, "", lambda: _store_chunks(stream, handle))
@@ -207,24 +172,6 @@ def _stored(
     interruptible(stream.close)
 
 
-def _opened_at(filesystem: Any, path: str, offset: int, is_google: bool) -> Any:
-    """Open a stored file to be read from `offset` on.
-
-    Google's random access file requests all bytes as soon as it is asked whether it is closed,
-    which every method of Arrow's does first, and with the interpreter's lock held: until an answer
-    comes no thread runs, and no interrupt gets through. It also loses the error of that request.
-    A stream, which cannot seek, has neither fault. So where only a file will do, a stream is opened
-    before it, to wait and to fail in its place.
-    """
-    if offset == 0:
-        return filesystem.open_input_stream(path, compression=None)
-    if is_google:
-        filesystem.open_input_stream(path, compression=None).close()
-    file = filesystem.open_input_file(path)
-    file.seek(offset)
-    return file
-
-
 def _store_chunks(stream: Any, handle: Handle) -> Iterator[bytes]:
     import pyarrow as pa
 
@@ -232,32 +179,13 @@ def _store_chunks(stream: Any, handle: Handle) -> Iterator[bytes]:
         while chunk := interruptible(lambda: stream.read(_CHUNK_BYTES)):
             yield chunk
     except (OSError, pa.ArrowException) as error:
-        what = f"{handle}: {_first_line(error)}"
+        what = f"{handle}: {first_line(error)}"
         if handle.location.startswith("file:"):
             raise TransientError(what) from error
         # Arrow's client has retried what may go away.
         raise NetworkError(what, hint="try again: what has been fetched is kept") from error
 
 
-@contextmanager
-def _store_errors(where: str) -> Iterator[None]:
-    """Turn what Arrow's filesystems raise into ours.
-
-    It is OSError, save for odd addresses and for credentials that Google's client cannot use.
-    """
-    import pyarrow as pa
-
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise PresetNotFoundError(f"{where}: there is no such file or directory") from error
-    except PermissionError as error:
-        raise NetworkError(f"{where}: access is refused", hint=_STORE_LOGIN) from error
-    except (OSError, ValueError, pa.ArrowException) as error:
-        # Arrow's client has retried what may go away.
-        raise NetworkError(f"{where}: {_first_line(error)}", hint=_STORE_LOGIN) from error
-
-
-def _first_line(error: Exception) -> str:
-    # What Google's client appends to its errors is for its makers.
-    return str(error).partition("\n")[0].partition(" error_info={")[0][:300]
+def _errors(where: str) -> AbstractContextManager[None]:
+    missing = PresetNotFoundError(f"{where}: there is no such file or directory")
+    return store_errors(where, missing)

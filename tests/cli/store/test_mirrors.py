@@ -10,10 +10,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from fakes.answers import Reply, Request
 from fakes.content import contents, files_under
+from fakes.object_store import SECRET, ObjectStore
 from fakes.server import LoopbackServer
 from scene import VOCABULARY, WEIGHTS, contents_of, refusal
-
-SECRET = "s3cr3t-0f-th3-st0r3"
 
 
 class Web(LoopbackServer):
@@ -45,27 +44,9 @@ def web(presets):
 @pytest.fixture(scope="module")
 def store(presets):
     """The variables of an object store that holds tiny at s3://presets/models/tiny."""
-    moto = pytest.importorskip("moto.server")
-    boto3 = pytest.importorskip("boto3")
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    url = "http://{}:{}".format(*server.get_host_and_port())
-    client = boto3.client(
-        "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="someone",
-        aws_secret_access_key=SECRET,
-    )  # fmt: skip
-    client.create_bucket(Bucket="presets")
-    for name, path in files_under(presets["tiny"]).items():
-        client.upload_file(str(path), "presets", f"models/tiny/{name}")
-    client.close()
-    yield {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "someone",
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    server.stop()
+    with ObjectStore("presets") as made:
+        made.put_all(presets["tiny"], "models/tiny")
+        yield made.variables
 
 
 def live_through(scene, address: str, tiny: Path, **env: str) -> None:

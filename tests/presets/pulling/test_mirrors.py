@@ -14,6 +14,7 @@ from builders import TINY, random_tensors
 from fakes import faults
 from fakes.answers import Reply, Request
 from fakes.content import Content
+from fakes.object_store import SECRET, ObjectStore
 from fakes.server import LoopbackServer
 from pulls import STRANGERS, WEIGHTS, read_files
 
@@ -33,8 +34,6 @@ from fnet_cli.presets.pulling.partial import partial_files
 from fnet_cli.presets.pulling.pull import Pulled, PullOptions, pull
 from fnet_cli.presets.resolving import resolve_preset
 from fnet_cli.presets.store.cached import all_cached, find_cached
-
-SECRET = "s3cr3t-k3y"
 
 
 class WebServer(LoopbackServer):
@@ -103,32 +102,19 @@ def disk(settings, keras_files, tmp_path):
 
 @pytest.fixture(scope="module")
 def s3_server(keras_files):
-    moto_server = pytest.importorskip("moto.server")
-    boto3 = pytest.importorskip("boto3")
-    server = moto_server.ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    client = boto3.client(
-        "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="someone",
-        aws_secret_access_key=SECRET,
-    )  # fmt: skip
-    client.create_bucket(Bucket="mirrors")
-    for name, content in {**keras_files, **STRANGERS}.items():
-        client.put_object(Bucket="mirrors", Key=f"models/tiny/{name}", Body=content)
-    client.put_object(Bucket="mirrors", Key="evil/config.json", Body=b"{}")
-    client.put_object(Bucket="mirrors", Key="evil/a\\b", Body=b"x")
-    client.close()
-    yield url
-    server.stop()
+    with ObjectStore("mirrors") as store:
+        for name, content in {**keras_files, **STRANGERS}.items():
+            store.put(f"models/tiny/{name}", content)
+        store.put("evil/config.json", b"{}")
+        store.put("evil/a\\b", b"x")
+        yield store
 
 
 @pytest.fixture
 def s3(settings, keras_files, s3_server, monkeypatch):
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    settings = replace(settings, s3_endpoint=s3_server, s3_region="us-east-1")
+    for name, value in s3_server.credentials.items():
+        monkeypatch.setenv(name, value)
+    settings = replace(settings, s3_endpoint=s3_server.url, s3_region="us-east-1")
     return Mirror(parse_handle("s3://mirrors/models/tiny"), settings, dict(keras_files))
 
 

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+from fakes.stalled import Stalled
 from pyarrow import fs
 from running import FNET, clean_env
 
 from fnet_cli.errors import NetworkError, PresetNotFoundError, UsageError
+from fnet_cli.patience import interruptible
 from fnet_cli.presets.handles import parse_handle
 from fnet_cli.presets.pulling.pull import pull
 from fnet_cli.presets.sources.base import Listing, RemoteFile
 from fnet_cli.presets.sources.mirror import MirrorSource
-from fnet_cli.presets.sources.patience import interruptible
 
 SECRET = "s3cr3t-k3y"
 CREDENTIALS = {
@@ -34,37 +33,12 @@ SIZE = 10_000_000
 # A library's user, who gives up a call and goes on to the end of the program.
 _USER = """
 import time
-from fnet_cli.presets.sources.patience import interruptible
+from fnet_cli.patience import interruptible
 try:
     interruptible(lambda: (print("waiting", flush=True), time.sleep(3600)))
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
-
-
-class Stalled:
-    """A TCP server that says `words` once, and then nothing."""
-
-    def __init__(self, words: bytes = b""):
-        self.words, self.connections = words, []
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = "http://127.0.0.1:{1}".format(*self._listening.getsockname())
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._listening.accept()
-                self.connections.append(connection)
-                if self.words:
-                    connection.recv(1 << 16)
-                    connection.sendall(self.words)
-
-    def stop(self) -> None:
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-        for connection in self.connections:
-            connection.close()
 
 
 @pytest.fixture
