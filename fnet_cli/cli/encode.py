@@ -251,12 +251,9 @@ def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bo
             show(progress)
 
         context = JobContext(
-            settings=settings,
-            engine_loader=load,
-            on_progress=on_progress,
-            on_kept=kept.append,
+            settings, engine_loader=load, on_progress=on_progress, on_kept=kept.append,
             is_stopping=is_asked_to_stop,
-        )
+        )  # fmt: skip
         with _saying_what_is_kept(kept):
             report = encode_files(options, context)
     _close(report, quiet=quiet, as_json=as_json)

@@ -25,6 +25,7 @@ from fnet_cli.encoding.rows import is_id_list
 from fnet_cli.encoding.texts import is_text
 from fnet_cli.errors import InputDataError, UsageError
 from fnet_cli.presets.resolving import LocalPreset
+from fnet_cli.stores import check_uri, is_uri
 
 
 def check_options(options: EncodeOptions) -> None:
@@ -54,6 +55,7 @@ def check_options(options: EncodeOptions) -> None:
             "--max-errors is of errors that a job goes on after",
             hint="add --on-error skip or --on-error quarantine",
         )
+    _check_uri(options)
     _check_parts(options)
     parse_device(options.device)
 
@@ -82,6 +84,17 @@ def is_in_parts(options: EncodeOptions) -> bool:
     return options.output != STANDARD_STREAM and is_named_as_directory(options.output)
 
 
+def _check_uri(options: EncodeOptions) -> None:
+    if not is_uri(options.output):
+        return
+    check_uri(options.output)
+    if not is_in_parts(options):
+        raise UsageError(
+            f"{options.output}: an output in a store is a directory of parts",
+            hint="end it with a slash, or write to a file and copy that",
+        )
+
+
 def check_output(options: EncodeOptions) -> tuple[OutputFormat, Path | None]:
     """Return the output's format and its path, None for standard output.
 
@@ -89,7 +102,8 @@ def check_output(options: EncodeOptions) -> tuple[OutputFormat, Path | None]:
     """
     kind, path = _output_format(options), None
     if is_in_parts(options):
-        path = directory_path(options.output)
+        if not is_uri(options.output):
+            path = directory_path(options.output)
     elif options.output != STANDARD_STREAM:
         path = output_path(options.output, overwrite=_may_replace(options))
     if path is not None and options.on_error is OnError.QUARANTINE:

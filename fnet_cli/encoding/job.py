@@ -31,8 +31,12 @@ def encode_files(options: EncodeOptions, context: JobContext | None = None) -> E
     started = context.clock()
     plan = make_plan(options, context.settings, context.stdin, context.on_pull)
     tally = JobTally(context, plan.rows)
-    run = _in_parts if plan.target.in_parts else _in_one
-    done = run(plan, context, tally)
+    if plan.target.place is None:
+        done = _in_one(plan, context, tally)
+    else:
+        job = PartsJob(plan, plan.target.place, context, tally)
+        record, rejected = job.complete()
+        done = Done(record, rejected, job.ran_as)
     return _report(plan, tally, done, (started, context.clock()))
 
 
@@ -55,13 +59,6 @@ def _in_one(plan: JobPlan, context: JobContext, tally: JobTally) -> Done:
     ) as output:
         record = Run(plan, Work(model, tally, context.is_stopping)).complete(output)
     return Done(record, output.rejected, model.ran_as)
-
-
-def _in_parts(plan: JobPlan, context: JobContext, tally: JobTally) -> Done:
-    """Write a directory of parts."""
-    job = PartsJob(plan, context, tally)
-    record, rejected = job.complete()
-    return Done(record, rejected, job.ran_as)
 
 
 def _report(plan: JobPlan, tally: JobTally, done: Done, times: tuple[float, float]) -> EncodeReport:

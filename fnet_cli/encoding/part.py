@@ -11,12 +11,12 @@ import io
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from fnet_cli.encoding.fragments import Fragment, part_of
+from fnet_cli.encoding.options import OnError
 from fnet_cli.encoding.output.parts import PartRecord, PartsDirectory
 from fnet_cli.encoding.plan import JobPlan
 from fnet_cli.encoding.running import Run, Work
@@ -58,10 +58,11 @@ def _unpickled(data: bytes) -> PartsPlan:
 def encode_part(job: PartsPlan, fragment: Fragment, work: Work) -> PartRecord:
     """Encode a fragment into its part, going on from what is left of it; note that it is done."""
     part = part_of(job.plan, fragment)
-    name = Path(job.directory.place.name, job.directory.name_of(fragment.number))
-    target = replace(part.target, path=name)
+    # What fails to be written there is said by this name.
+    target = replace(part.target, path=job.directory.work_of(fragment.number), place=None)
     identity = {"job": job.identity, "part": fragment.number}
     run = Run(part, work)
-    with job.directory.part(fragment.number, target, identity) as output:
+    keeps = part.options.on_error is OnError.QUARANTINE
+    with job.directory.part(fragment.number, target, identity, keeps_rejected=keeps) as output:
         record = run.complete(output)
     return job.directory.note(fragment.number, record)

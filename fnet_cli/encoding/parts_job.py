@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import reduce
 from operator import add
+from pathlib import Path
 
 import orjson
 
@@ -14,28 +15,28 @@ from fnet_cli.encoding.context import JobContext
 from fnet_cli.encoding.fragments import Fragment, cut, part_rows
 from fnet_cli.encoding.identity import job_identity
 from fnet_cli.encoding.model import Model, RanAs
+from fnet_cli.encoding.options import OnError
 from fnet_cli.encoding.output.journal import Counts
 from fnet_cli.encoding.output.opening import Kept
 from fnet_cli.encoding.output.parts import PartRecord, PartsDirectory
-from fnet_cli.encoding.output.places import LocalPlace
-from fnet_cli.encoding.output.target import check_counts, output_errors
+from fnet_cli.encoding.output.places import Place
+from fnet_cli.encoding.output.target import REJECTED_SUFFIX, check_counts, output_errors
 from fnet_cli.encoding.part import PartsPlan, encode_part
 from fnet_cli.encoding.plan import JobPlan
 from fnet_cli.encoding.running import Work, check_errors
 from fnet_cli.encoding.tally import JobTally
 from fnet_cli.encoding.workers import WorkDone, WorkerProcesses
 from fnet_cli.errors import StoppedError
-from fnet_cli.files import replacing
 
 
 class PartsJob:
     """A job in parts while it runs."""
 
-    def __init__(self, plan: JobPlan, context: JobContext, tally: JobTally) -> None:
+    def __init__(self, plan: JobPlan, place: Place, context: JobContext, tally: JobTally) -> None:
         fragments = cut(plan)
         identity = {**job_identity(plan), "part_rows": part_rows(plan)}
         digest = hashlib.sha256(orjson.dumps(identity)).hexdigest()[:16]
-        directory = PartsDirectory(_place(plan), plan.target.format, len(fragments))
+        directory = PartsDirectory(place, plan.target.format, len(fragments))
         self.job = PartsPlan(plan, fragments, directory, digest)
         self.ran_as: RanAs | None = None
         self._identity = identity
@@ -49,7 +50,7 @@ class PartsJob:
         """
         plan, directory = self.job.plan, self.job.directory
         with (
-            output_errors(plan.target.path),
+            output_errors(Path(directory.place.name)),
             directory.begun(self._identity, plan.options.restart) as self._done,
             self._telling_what_is_kept(),
         ):
@@ -125,19 +126,11 @@ class PartsJob:
 
     def _publish_rejected(self) -> str | None:
         """Put the rejected rows of all parts into one file, in order; return where, if any."""
-        path = self.job.plan.target.rejected
-        if path is None:
+        place = self.job.directory.place
+        if self.job.plan.options.on_error is not OnError.QUARANTINE:
             return None
         if not self.total.rejected_bytes:
-            path.unlink(missing_ok=True)
+            place.remove_beside(REJECTED_SUFFIX)
             return None
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            file.writelines(self.job.directory.rejected(self._done))
-        return str(path)
-
-
-def _place(plan: JobPlan) -> LocalPlace:
-    path = plan.target.path
-    if path is None:
-        raise ValueError("standard output has no parts")
-    return LocalPlace(path)
+        place.write_beside(REJECTED_SUFFIX, self.job.directory.rejected(self._done))
+        return place.beside(REJECTED_SUFFIX)

@@ -45,6 +45,8 @@ from fnet_cli.encoding.options import (
     settings_in_force,
 )
 from fnet_cli.encoding.output.journal import JobDirectory
+from fnet_cli.encoding.output.places import LocalPlace, Place
+from fnet_cli.encoding.output.stored_place import StoredPlace
 from fnet_cli.encoding.output.target import OutputTarget, check_space, rejected_path
 from fnet_cli.encoding.readers.base import RowSource
 from fnet_cli.encoding.readers.expanding import InputFiles, expanded
@@ -53,6 +55,7 @@ from fnet_cli.errors import PresetError, UsageError
 from fnet_cli.presets.fingerprint import weights_sha256
 from fnet_cli.presets.pulling.events import EventCallback
 from fnet_cli.presets.resolving import LocalPreset, resolve_preset
+from fnet_cli.stores import Stores
 
 # A float as text: sign, eight digits, point, exponent or comma.
 _JSONL_BYTES_PER_NUMBER = 12
@@ -224,7 +227,7 @@ def make_plan(
         rows=total([source.rows for source in rows.sources]),
         tokens=total([source.token_count(options.token_column) for source in rows.sources]),
     )
-    plan = _limited(_placed(plan))
+    plan = _limited(_placed(plan, Stores(settings)))
     _check_room(plan)
     return plan
 
@@ -295,13 +298,15 @@ def _bytes_there(path: Path, options: EncodeOptions) -> int:
     return 0
 
 
-def _placed(plan: JobPlan) -> JobPlan:
+def _placed(plan: JobPlan, stores: Stores) -> JobPlan:
     """Return the plan with what its output is beside a path: parts, rejected rows."""
     path, rejected = plan.target.path, None
-    if path is not None and plan.options.on_error is OnError.QUARANTINE:
+    place: Place | None = None
+    if is_in_parts(plan.options):
+        place = StoredPlace(plan.options.output, stores) if path is None else LocalPlace(path)
+    elif path is not None and plan.options.on_error is OnError.QUARANTINE:
         rejected = rejected_path(path)
-    target = replace(plan.target, rejected=rejected, in_parts=is_in_parts(plan.options))
-    return replace(plan, target=target)
+    return replace(plan, target=replace(plan.target, rejected=rejected, place=place))
 
 
 def _limited(plan: JobPlan) -> JobPlan:

@@ -83,7 +83,7 @@ class Run:
             for window in encoded:
                 # A pipe may not be read for long, and its reader may go: both are this thread's
                 # to notice, which a signal interrupts.
-                if self._plan.target.path is None:
+                if self._plan.target.is_stream:
                     _write(output, window)
                     continue
                 if len(writing) == WINDOWS_AHEAD:

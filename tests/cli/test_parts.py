@@ -81,14 +81,14 @@ def test_a_second_job_on_the_same_parts_is_refused_by_the_name_of_the_first(tmp_
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_job_that_is_killed_ten_times_loses_no_row_and_repeats_none(tmp_path, whole, workers):
+def test_a_job_that_is_killed_again_and_again_is_as_if_it_was_not(tmp_path, whole, workers):
     write_source(tmp_path / "tokens.parquet", ROWS)
     chance = random.Random(workers)
     arguments = job("tokens.parquet", "--resume", "--workers", workers)
-    for kill in range(10):
+    for kill in range(5):
         before = len(list(tmp_path.glob("out/part-*")))
         with started(FNET, [*arguments, "--quiet"], tmp_path) as process:
-            if kill % 4 == 1 and before < 4:
+            if kill % 2 == 1 and before < 4:
                 wait_for_part(process, tmp_path, more_than=before)
             time.sleep(chance.uniform(0, 1.5))  # and here it is killed
     ran = run_fnet(*arguments, "--json", "--quiet", cwd=tmp_path)

@@ -104,7 +104,7 @@ class PartsDirectory:
     def rows_under_way(self) -> int:
         """Return how many rows are kept of parts that are not done."""
         rows = 0
-        for path in self.place.work.iterdir():
+        for path in self.place.work.iterdir() if self.place.keeps_work else ():
             saved = JobDirectory(path, path).saved() if path.is_dir() else None
             if saved is not None and saved.checkpoint is not None:
                 rows += saved.checkpoint.counts.rows_out
@@ -173,14 +173,14 @@ class PartsDirectory:
 
     @contextmanager
     def part(
-        self, number: int, target: OutputTarget, job: Mapping[str, Any]
+        self, number: int, target: OutputTarget, job: Mapping[str, Any], *, keeps_rejected: bool
     ) -> Iterator[JobOutput]:
         """Open a part, which goes on from what is left of it; on a clean exit it is in its place.
 
         It is done when `note` has said so, too.
         """
         work = JobDirectory(self.place.work / self.name_of(number), self.work_of(number))
-        take = partial(self._take, number, target.rejected is not None)
+        take = partial(self._take, number, keeps_rejected)
         with open_file(work, target, JobStart(job, Restart.RESUME), take) as output:
             yield output
 

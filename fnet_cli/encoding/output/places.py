@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
 from fnet_cli.encoding.output.locking import alone
 from fnet_cli.files import publish, replacing, sync
+from fnet_cli.stores import is_uri
 
 # Not of the rows: readers of directories leave out names that begin like this.
 RECORDS = "_fnet"
 
 
 class Place(Protocol):
-    """A directory of files. `work` is one on this machine for what grows, free bytes and all.
+    """A directory of files. Where it `keeps_work`, what grows is there for a later run, too.
 
-    Methods raise OSError for what the disk or store refuses, and OutputError.
+    Methods raise OSError for what the disk refuses, NetworkError for what a store does, and
+    OutputError.
     """
 
     name: str
-    work: Path
+    keeps_work: bool
+
+    @property
+    def work(self) -> Path:
+        """A directory on this machine for what grows."""
 
     def opened(self) -> AbstractContextManager[None]:
         """Make it, where it is not there, and keep others out; leave no trace of it if empty."""
@@ -49,9 +55,20 @@ class Place(Protocol):
     def clear_work(self) -> None:
         """Remove what has grown and was not taken."""
 
+    def beside(self, suffix: str) -> str:
+        """Return what a file beside the directory is called."""
+
+    def write_beside(self, suffix: str, chunks: Iterable[bytes]) -> None:
+        """Put a file beside the directory, over what is there."""
+
+    def remove_beside(self, suffix: str) -> None:
+        """Remove a file beside the directory; harmless where there is none."""
+
 
 class LocalPlace:
     """A directory on this machine."""
+
+    keeps_work = True
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
@@ -75,7 +92,7 @@ class LocalPlace:
         found = {}
         for path in self._path.rglob("*"):
             name = path.relative_to(self._path).as_posix()
-            if path.is_file() and not _is_at_work(name):
+            if path.is_file() and not is_at_work(name):
                 found[name] = path.stat().st_size
         return found
 
@@ -113,8 +130,24 @@ class LocalPlace:
             if path.is_dir():
                 shutil.rmtree(path)
 
+    def beside(self, suffix: str) -> str:
+        """Return the path of a file beside the directory."""
+        return self.name + suffix
 
-def _is_at_work(name: str) -> bool:
+    def write_beside(self, suffix: str, chunks: Iterable[bytes]) -> None:
+        """Put a file beside the directory."""
+        with (
+            replacing(Path(self.beside(suffix))) as temporary,
+            temporary.open("wb") as file,
+        ):
+            file.writelines(chunks)
+
+    def remove_beside(self, suffix: str) -> None:
+        """Remove a file beside the directory."""
+        Path(self.beside(suffix)).unlink(missing_ok=True)
+
+
+def is_at_work(name: str) -> bool:
     """Whether a file is one of those that this process, or one that died, works with."""
     head, _, rest = name.partition("/")
     return head == RECORDS and ("/" in rest or rest == "lock" or rest.startswith("."))
@@ -122,4 +155,4 @@ def _is_at_work(name: str) -> bool:
 
 def is_named_as_directory(text: str) -> bool:
     """Whether the name of an output is that of a directory: by its end, or because it is one."""
-    return text.endswith(("/", os.sep)) or Path(text).is_dir()
+    return text.endswith(("/", os.sep)) or (not is_uri(text) and Path(text).is_dir())

@@ -13,9 +13,11 @@ import pyarrow as pa
 
 from fnet_cli.constants import EMBEDDING_COLUMN
 from fnet_cli.encoding.options import Compression, OutputFormat
+from fnet_cli.encoding.output.places import Place
 from fnet_cli.errors import IntegrityError, OutputError
 from fnet_cli.units import show_bytes
 
+REJECTED_SUFFIX = ".rejected.jsonl"
 _SUFFIXES = {
     ".parquet": OutputFormat.PARQUET,
     ".pq": OutputFormat.PARQUET,
@@ -28,9 +30,10 @@ _SUFFIXES = {
 class OutputTarget:
     """Where and how to write. `path` is None for the standard output stream.
 
-    `row_group_rows` is the least that a Parquet row group holds, but for the last, unless its
-    rows are large. `vectors` is the column that holds embeddings, None where none does. Rows that
-    are rejected go to the file `rejected`, or nowhere. `in_parts` where `path` is a directory.
+    With a `place`, the output is a directory of parts there. `row_group_rows` is the least that a
+    Parquet row group holds, but for the last, unless its rows are large. `vectors` is the column
+    that holds embeddings, None where none does. Rows that are rejected go to the file `rejected`,
+    or nowhere; those of parts beside the directory.
     """
 
     path: Path | None
@@ -40,7 +43,12 @@ class OutputTarget:
     row_group_rows: int
     vectors: str | None = EMBEDDING_COLUMN
     rejected: Path | None = None
-    in_parts: bool = False
+    place: Place | None = None
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether rows go to standard output."""
+        return self.path is None and self.place is None
 
 
 def output_format_of(path: str) -> OutputFormat | None:
@@ -89,7 +97,7 @@ def directory_path(text: str) -> Path:
 
 def rejected_path(output: Path) -> Path:
     """Return where rows are written that an output has no place for."""
-    return output.with_name(f"{output.name}.rejected.jsonl")
+    return output.with_name(output.name + REJECTED_SUFFIX)
 
 
 def free_bytes(path: Path) -> int:

@@ -67,6 +67,8 @@ def _written(options: EncodeOptions) -> dict[str, str]:
     """Return the files that a job writes, by where they are, as they are called."""
     if options.output == STANDARD_STREAM:
         return {}
+    if is_uri(options.output):
+        return {options.output.rstrip("/"): options.output}
     path = os.path.realpath(options.output)
     rejected = str(rejected_path(Path(path)))
     is_kept = options.on_error is OnError.QUARANTINE
@@ -75,14 +77,21 @@ def _written(options: EncodeOptions) -> dict[str, str]:
 
 def _refuse_written(found: Sequence[str], written: Mapping[str, str]) -> None:
     for name in found if written else ():
-        path = Path(os.path.realpath(name))
+        path = name if is_uri(name) else os.path.realpath(name)
         # Also what is below it, where it is a directory of parts.
-        for place in (path, *path.parents) if name != STANDARD_STREAM else ():
-            if output := written.get(str(place)):
+        for place in _and_above(path) if name != STANDARD_STREAM else ():
+            if output := written.get(place):
                 what = "is an input and the output"
                 if place != path:
                     what = f"is the output, and has the input {name} in it"
                 raise UsageError(f"{output} {what}", hint="write elsewhere")
+
+
+def _and_above(path: str) -> Iterator[str]:
+    """Yield a path or URI and the directories that it is in."""
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
 
 
 def expand(
