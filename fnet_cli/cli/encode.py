@@ -204,8 +204,7 @@ def encode(  # noqa: PLR0913
         workers=workers,
     )
     run = _dry_run if dry_run else _run
-    settings = current_settings(offline=offline, endpoint=endpoint)
-    run(options, settings, quiet=quiet, as_json=as_json)
+    run(options, current_settings(offline=offline, endpoint=endpoint), quiet=quiet, as_json=as_json)
 
 
 def _batch_size(text: str) -> int | None:
