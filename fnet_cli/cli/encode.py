@@ -25,9 +25,13 @@ from fnet_cli.cli.job_options import (
     MODEL,
     OUTPUT,
     RUN,
+    Address,
     Chunk,
     Columns,
+    CpusPerWorker,
     Endpoint,
+    ExecutorKind,
+    GpusPerWorker,
     InputKind,
     Inputs,
     Limit,
@@ -60,11 +64,13 @@ from fnet_cli.encoding.options import (
     Compression,
     ComputeDtype,
     EncodeOptions,
+    Executor,
     MaxErrors,
     OnError,
     OutputDtype,
     Padding,
     Pooling,
+    RayOptions,
     Truncate,
 )
 from fnet_cli.errors import StoppedError, UsageError
@@ -149,6 +155,10 @@ def encode(  # noqa: PLR0913
         option("auto (every GPU, else the CPU), cpu, gpu, or gpu:N, several as gpu:0,1.", RUN),
     ] = "auto",
     workers: WorkerCount = 1,
+    executor: ExecutorKind = Executor.LOCAL,
+    address: Address = "",
+    cpus_per_worker: CpusPerWorker = None,
+    gpus_per_worker: GpusPerWorker = 0.0,
     dry_run: Annotated[
         bool, option("Check everything and estimate the time; write nothing.", RUN, "--dry-run")
     ] = False,
@@ -202,6 +212,8 @@ def encode(  # noqa: PLR0913
         max_errors=None if max_errors is None else MaxErrors.parse(max_errors),
         part_rows=part_rows,
         workers=workers,
+        executor=executor,
+        ray=RayOptions(address, cpus_per_worker, gpus_per_worker),
     )
     run = _dry_run if dry_run else _run
     run(options, current_settings(offline=offline, endpoint=endpoint), quiet=quiet, as_json=as_json)
@@ -235,7 +247,7 @@ def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bo
         resolve_preset(options.preset, settings, on_pull)
     can_go_on = "-" not in (*options.inputs, options.output)
     with shown_progress(quiet=quiet) as show, no_signal_waits():
-        stopping = _Stopping(can_wait=can_go_on and options.workers > 1)
+        stopping = _Stopping(can_wait=can_go_on and options.is_shared_out)
         kept: list[Kept] = []
 
         def load(request: EngineRequest) -> Engine:

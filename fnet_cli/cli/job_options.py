@@ -10,6 +10,7 @@ from fnet_cli.constants import TEXT_COLUMN
 from fnet_cli.encoding.options import (
     Compression,
     EncodeOptions,
+    Executor,
     InputFormat,
     OnError,
     OnNull,
@@ -111,6 +112,30 @@ WorkerCount = Annotated[
         metavar="N",
     ),
 ]
+
+CLUSTER = "Cluster"
+ExecutorKind = Annotated[
+    Executor,
+    option("Who makes the parts: processes of this machine, or actors of Ray.", CLUSTER),
+]
+Address = Annotated[
+    str,
+    option(
+        "Ray cluster: auto, ray://HOST:PORT or HOST:PORT. Default: RAY_ADDRESS, else one that is "
+        "started here.",
+        CLUSTER,
+        metavar="ADDRESS",
+    ),
+]
+CpusPerWorker = Annotated[
+    float | None,
+    option(
+        "CPUs of a Ray worker. Default: 1, or an equal share where the cluster is started here.",
+        CLUSTER,
+        metavar="F",
+    ),
+]
+GpusPerWorker = Annotated[float, option("GPUs of a Ray worker.", CLUSTER, metavar="F")]
 
 OnBadRow = Annotated[
     OnError,

@@ -10,7 +10,14 @@ import pyarrow as pa
 
 from fnet_cli.constants import CHUNK_COLUMNS, SEGMENT_COLUMN, TEXT_COLUMN
 from fnet_cli.encoding.engine.devices import parse_device
-from fnet_cli.encoding.options import EncodeOptions, OnError, OutputFormat, TextOptions
+from fnet_cli.encoding.options import (
+    EncodeOptions,
+    Executor,
+    OnError,
+    OutputFormat,
+    RayOptions,
+    TextOptions,
+)
 from fnet_cli.encoding.output.journal import JobDirectory
 from fnet_cli.encoding.output.places import is_named_as_directory
 from fnet_cli.encoding.output.target import (
@@ -65,6 +72,10 @@ def _check_parts(options: EncodeOptions) -> None:
         raise UsageError(f"--part-rows must be at least 1, not {options.part_rows}")
     if options.workers < 1:
         raise UsageError(f"--workers must be at least 1, not {options.workers}")
+    if options.executor is not Executor.RAY and options.ray != RayOptions():
+        raise UsageError("a cluster was described, and not asked for", hint="add --executor ray")
+    if min(options.ray.cpus or 0, options.ray.gpus) < 0:
+        raise UsageError("a worker cannot have less than no CPU or GPU")
     if is_in_parts(options):
         if STANDARD_STREAM in options.inputs:
             raise UsageError(
@@ -72,7 +83,12 @@ def _check_parts(options: EncodeOptions) -> None:
                 hint="name a file for the output, or give the input as one",
             )
         return
-    for flag, is_given in (("--part-rows", options.part_rows), ("--workers", options.workers > 1)):
+    given = {
+        "--part-rows": options.part_rows is not None,
+        "--workers": options.workers > 1,
+        "--executor ray": options.executor is Executor.RAY,
+    }
+    for flag, is_given in given.items():
         if is_given:
             raise UsageError(
                 f"{flag} is of an output in parts", hint="name a directory: -o embeddings/"

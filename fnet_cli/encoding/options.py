@@ -18,6 +18,7 @@ __all__ = [
     "Compression",
     "ComputeDtype",
     "EncodeOptions",
+    "Executor",
     "InputFormat",
     "MaxErrors",
     "OnError",
@@ -27,6 +28,7 @@ __all__ = [
     "Padding",
     "PairTruncate",
     "Pooling",
+    "RayOptions",
     "Restart",
     "SettingOrigin",
     "SettingsInForce",
@@ -90,6 +92,26 @@ class Restart(StrEnum):
     NEVER = "never"  # it is in the way
     RESUME = "resume"
     OVERWRITE = "overwrite"
+
+
+class Executor(StrEnum):
+    """Who makes the parts of an output."""
+
+    LOCAL = "local"  # processes of this machine
+    RAY = "ray"  # actors of a Ray cluster
+
+
+@dataclass(frozen=True)
+class RayOptions:
+    """Which Ray cluster works on a job, and what of it a worker takes.
+
+    An empty `address` is that of RAY_ADDRESS, or a cluster started for the job. `cpus` of None
+    is an equal share of this machine's cores where a cluster is started, else one.
+    """
+
+    address: str = ""
+    cpus: float | None = None
+    gpus: float = 0.0
 
 
 class ComputeDtype(StrEnum):
@@ -216,7 +238,8 @@ class EncodeOptions:
     An empty `preset` is the default preset. With `resume`, an unfinished job with this output is
     gone on with, and a job that there is none of begins. `max_errors` ends a job that tolerates
     errors. An `output` that ends with a slash, or is a directory, is written in parts, of up to
-    `part_rows` rows (None: what suits the job) and by `workers` processes.
+    `part_rows` rows (None: what suits the job) and by `workers` processes, or actors of a cluster
+    where the `executor` is Ray.
     """
 
     inputs: tuple[str, ...]
@@ -246,6 +269,8 @@ class EncodeOptions:
     max_errors: MaxErrors | None = None
     part_rows: int | None = None
     workers: int = 1
+    executor: Executor = Executor.LOCAL
+    ray: RayOptions = RayOptions()
 
     @property
     def restart(self) -> Restart:
@@ -253,6 +278,11 @@ class EncodeOptions:
         if self.resume:
             return Restart.RESUME
         return Restart.OVERWRITE if self.overwrite else Restart.NEVER
+
+    @property
+    def is_shared_out(self) -> bool:
+        """Whether other processes than this one load the model."""
+        return self.workers > 1 or self.executor is not Executor.LOCAL
 
     @property
     def tolerates(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from fnet_cli.encoding.context import JobContext
 from fnet_cli.encoding.fragments import Fragment, cut, part_rows
 from fnet_cli.encoding.identity import job_identity
 from fnet_cli.encoding.model import Model, RanAs
-from fnet_cli.encoding.options import OnError
+from fnet_cli.encoding.options import Executor, OnError
 from fnet_cli.encoding.output.journal import Counts
 from fnet_cli.encoding.output.opening import Kept
 from fnet_cli.encoding.output.parts import PartRecord, PartsDirectory
@@ -23,9 +23,11 @@ from fnet_cli.encoding.output.places import Place
 from fnet_cli.encoding.output.target import REJECTED_SUFFIX, check_counts, output_errors
 from fnet_cli.encoding.part import PartsPlan, encode_part
 from fnet_cli.encoding.plan import JobPlan
+from fnet_cli.encoding.ray_crew import on_ray
 from fnet_cli.encoding.running import Work, check_errors
+from fnet_cli.encoding.supervising import Live, Supervisor, WorkDone
 from fnet_cli.encoding.tally import JobTally
-from fnet_cli.encoding.workers import WorkDone, WorkerProcesses
+from fnet_cli.encoding.workers import processes
 from fnet_cli.errors import StoppedError
 
 
@@ -57,10 +59,7 @@ class PartsJob:
             for record in self._done.values():
                 self._tally.resumed(Counts(record.rows_in, record.rows_rejected, record.tokens))
             pending = [part for part in self.job.fragments if part.number not in self._done]
-            if min(plan.options.workers, len(pending)) > 1:
-                WorkerProcesses(self.job, self._context, self).encode(pending)
-            else:
-                self._encode_here(pending)
+            self._encode(pending)
             total = self.total
             check_errors(plan, total.errors, total.rows_in, ended=True)
             rows_in = total.rows_in if plan.rows is None else plan.rows
@@ -68,6 +67,16 @@ class PartsJob:
             rejected = self._publish_rejected()
             directory.finish()
         return total, rejected
+
+    def _encode(self, pending: list[Fragment]) -> None:
+        options, context = self.job.plan.options, self._context
+        supervisor = Supervisor(self.job, self, context.is_stopping)
+        if options.executor is Executor.RAY:
+            supervisor.encode(pending, partial(on_ray, self.job, context.settings))
+        elif min(options.workers, len(pending)) > 1:
+            supervisor.encode(pending, partial(processes, self.job, context.settings))
+        else:
+            self._encode_here(pending)
 
     def _encode_here(self, pending: list[Fragment]) -> None:
         """Encode fragments one after the other, in this process."""
@@ -98,12 +107,12 @@ class PartsJob:
         records = self._done.values()
         return {record.device: record.batch_tokens for record in records if record.batch_tokens}
 
-    def under_way(self, rows: int, tokens: int, *, is_ready: bool) -> None:
-        """Hear how far the parts are on which processes work."""
-        if is_ready:
+    def under_way(self, live: Live) -> None:
+        """Hear how far unfinished parts are."""
+        if live.is_ready:
             self._tally.ready()
             total = self.total
-            self._tally.stands_at(total.rows_in + rows, total.tokens + tokens)
+            self._tally.stands_at(total.rows_in + live.rows, total.tokens + live.tokens)
 
     def came_to(self, fragment: Fragment, done: WorkDone, *, first: bool) -> None:
         """Hear what became of a fragment; whether it was tried for the first time."""

@@ -43,8 +43,9 @@ class EngineRequest:
 
     `fixed_shapes` asks for a graph for each shape of batch, which takes a moment to make and
     then is faster. `own_process` allows settings that hold for the whole process, such as how
-    many threads the backend uses: a program's to choose, not a library's. Of the GPUs, it takes the
-    `share[0]`-th of `share[1]` equal shares.
+    many threads the backend uses: a program's to choose, not a library's. Of the GPUs, it takes
+    the `share[0]`-th of `share[1]` equal shares. `cores` is how many of the processor's to use,
+    None for those that the process may run on.
     """
 
     preset: LocalPreset
@@ -54,3 +55,4 @@ class EngineRequest:
     fixed_shapes: bool = False
     own_process: bool = False
     share: tuple[int, int] = (0, 1)
+    cores: int | None = None

@@ -64,18 +64,19 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def share_threads() -> int:
+def share_threads(cores: int | None = None) -> int:
     """Give TensorFlow's operations a thread each and return how many graphs should run at once.
 
     Several graphs side by side keep all cores busy, where one graph's small operations do not
     divide well. Returns 1 where TensorFlow runs already, or where the environment says how many
-    threads it gets.
+    threads it gets and nobody says for how many `cores`.
     """
     import tensorflow as tf
 
-    if os.environ.get("TF_NUM_INTRAOP_THREADS") or os.environ.get("OMP_NUM_THREADS"):
+    named = os.environ.get("TF_NUM_INTRAOP_THREADS") or os.environ.get("OMP_NUM_THREADS")
+    if named and cores is None:
         return 1
-    cores = usable_cores()
+    cores = cores or usable_cores()
     workers = min(cores, _MAX_WORKERS)
     try:
         tf.config.threading.set_intra_op_parallelism_threads(max(1, cores // workers))

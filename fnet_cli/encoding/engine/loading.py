@@ -37,7 +37,7 @@ def load_engine(request: EngineRequest) -> Engine:
     names = every[number::shares] or [every[number % len(every)]]
     # Before anything runs: TensorFlow's threads are fixed with its first operation.
     alone = backend == "tensorflow" and names == ["cpu"] and request.own_process
-    workers = share_threads() if alone else 1
+    workers = share_threads(request.cores) if alone else 1
     engines = [KerasEngine(request, backend, name, workers) for name in names]
     return engines[0] if len(engines) == 1 else ReplicatedEngine(engines)
 
