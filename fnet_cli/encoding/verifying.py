@@ -1,92 +1,53 @@
-"""Whether a file of embeddings can be trusted: read to its end, and every vector looked at."""
+"""Whether an output can be trusted: a file of embeddings, or a directory of such files."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import orjson
-import pyarrow as pa
-
-from fnet_cli.constants import EMBEDDING_COLUMN, MAX_WINDOW_ROWS, OUTPUT_METADATA_KEY
-from fnet_cli.encoding.measuring import Tally, VectorMeasures, VectorType, vector_type
-from fnet_cli.encoding.options import Pooling
-from fnet_cli.encoding.output.journal import JobDirectory
+from fnet_cli.config import Settings
+from fnet_cli.constants import EMBEDDING_COLUMN
+from fnet_cli.encoding.examining import OutputCheck, examine
+from fnet_cli.encoding.examining_parts import Directory, DirectoryCheck, examine_directory
+from fnet_cli.encoding.output.journal import SUFFIX, JobDirectory
+from fnet_cli.encoding.output.places import LocalPlace
+from fnet_cli.encoding.output.stored_place import StoredPlace
 from fnet_cli.encoding.output.target import output_format_of
-from fnet_cli.encoding.readers.base import DamagedSource, RowSource
-from fnet_cli.encoding.readers.opening import open_source
-from fnet_cli.encoding.readers.parquet import ParquetSource
+from fnet_cli.encoding.readers.patterns import is_hidden
+from fnet_cli.encoding.readers.places import StoredFile
 from fnet_cli.errors import InputDataError, OutputError, UsageError
+from fnet_cli.stores import Stores, check_uri, is_uri, local_path
 
 
-@dataclass(frozen=True)
-class OutputCheck:
-    """What was found in a file. `faults` are what it must not have, in the order of weight.
+def verify_output(path: str, column: str = EMBEDDING_COLUMN) -> OutputCheck | DirectoryCheck:
+    """Read a file of embeddings, or a directory of them, in constant memory; say what it holds.
 
-    `rows` is as the file states it, `rows_read` what could be read of them. `vectors` counts those
-    of all tokens where each has its own. Rows are numbered as the reader does: a table's from 0,
-    lines from 1. Lengths are Euclidean, of the vectors that are finite; vectors of zeros are not
-    held against `all_length_1`, which allows for rounding to the number type.
-    `unfinished_job` tells of a job with this output that has not ended, `unfinished_rows` how
-    many rows it keeps, None where it is of another version.
-    """
-
-    file: str
-    rows: int | None = None
-    rows_read: int = 0
-    unreadable_rows: int = 0
-    first_unreadable_row: int | None = None
-    row_groups: int | None = None
-    columns: dict[str, str] = field(default_factory=dict)
-    dimension: int | None = None
-    number_type: str | None = None
-    vectors: int = 0
-    null_vectors: int = 0
-    first_null_row: int | None = None
-    other_dimension_vectors: int = 0
-    first_other_dimension_row: int | None = None
-    non_finite_vectors: int = 0
-    first_non_finite_row: int | None = None
-    zero_vectors: int = 0
-    first_zero_row: int | None = None
-    smallest_length: float | None = None
-    mean_length: float | None = None
-    largest_length: float | None = None
-    all_length_1: bool | None = None
-    first_other_length_row: int | None = None
-    unfinished_job: bool = False
-    unfinished_rows: int | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
-    faults: tuple[str, ...] = ()
-
-
-def verify_output(path: str, column: str = EMBEDDING_COLUMN) -> OutputCheck:
-    """Read a Parquet or JSON lines file of embeddings, in constant memory, and say what it holds.
-
+    Files are Parquet or JSON lines. A directory of parts is held against the records of its job.
     Raises InputDataError where there is neither a file nor an unfinished job, or what is there
-    cannot be opened, and UsageError for a suffix that no output has. What is wrong with the file
+    cannot be opened, and UsageError for a suffix that no output has. What is wrong with the output
     itself is among the `faults`.
     """
     return verify_outputs([path], column)[0]
 
 
-def verify_outputs(paths: Sequence[str], column: str = EMBEDDING_COLUMN) -> list[OutputCheck]:
-    """Check several files, as `verify_output` does; all names are looked at before one is read."""
-    return [_checked(place, column) for place in [_find(path) for path in paths]]
+def verify_outputs(
+    paths: Sequence[str], column: str = EMBEDDING_COLUMN, settings: Settings | None = None
+) -> list[OutputCheck | DirectoryCheck]:
+    """Check several outputs, as `verify_output` does; all are looked up before one is read.
 
-
-# --- The file, and the job beside it -------------------------------------------------------------
+    A URI is of a directory in a store, to which `settings` give access; raises NetworkError, too.
+    """
+    stores = Stores(settings or Settings())
+    return [_checked(found, column) for found in [_find(path, stores) for path in paths]]
 
 
 @dataclass(frozen=True)
-class _Place:
-    """What is there under a name: a file, a job that has not ended, or both."""
+class _File:
+    """What is there under the name of a file: it, a job that has not ended, or both."""
 
     path: str
     is_file: bool
@@ -94,11 +55,48 @@ class _Place:
     unfinished_rows: int | None
 
 
-def _find(path: str) -> _Place:
-    if not path:  # a variable that is not set
+def _checked(found: _File | Directory, column: str) -> OutputCheck | DirectoryCheck:
+    if isinstance(found, Directory):
+        return examine_directory(found, column)
+    if found.is_file:
+        check = examine(found.path, column, found.path)
+    else:
+        kept = "it is of another version of fnet"
+        if found.unfinished_rows is not None:
+            kept = f"{found.unfinished_rows:,} rows are kept, and --resume goes on"
+        check = OutputCheck(found.path, faults=(f"the job has not ended: {kept}",))
+    return replace(
+        check, unfinished_job=found.unfinished_job, unfinished_rows=found.unfinished_rows
+    )
+
+
+def _find(name: str, stores: Stores) -> _File | Directory:
+    if not name:  # a variable that is not set
         raise UsageError("the name of a file is empty")
+    if is_uri(name):
+        check_uri(name)
+    path = local_path(name)
+    if is_uri(path):
+        return _stored_directory(path, stores)
+    try:
+        if Path(path).is_dir():
+            return _directory(path)
+    except OSError as error:  # of a name that is too long, or a directory in it
+        raise InputDataError(f"{error.filename or path}: {error.strerror}") from error
+    if path.endswith("/"):
+        raise InputDataError(f"{path}: no such directory")
+    return _file(path)
+
+
+# --- A file, and the job beside it ---------------------------------------------------------------
+
+
+def _file(path: str) -> _File:
     if output_format_of(path) is None:
-        raise UsageError(f"{path}: the suffix is none of an output", hint="name .parquet or .jsonl")
+        raise UsageError(
+            f"{path}: the suffix is none of an output",
+            hint="name .parquet or .jsonl, or a directory",
+        )
     # A job works beside the file that links lead to.
     job = JobDirectory(Path(os.path.realpath(path)))
     unfinished, rows = _left_by(job)
@@ -108,16 +106,15 @@ def _find(path: str) -> _Place:
             Path(path).open("rb").close()
     except FileNotFoundError:
         if unfinished:
-            return _Place(path, False, unfinished, rows)
+            return _File(path, False, unfinished, rows)
         empty = job.path.is_dir()
         hint = f"{job.path.name} is there, but nothing in it to go on with" if empty else ""
         raise InputDataError(f"{path}: no such file", hint=hint) from None
     except OSError as error:
         raise InputDataError(f"{path}: {error.strerror}") from error
     if not stat.S_ISREG(mode):
-        what = "is a directory" if stat.S_ISDIR(mode) else "is not a regular file"
-        raise InputDataError(f"{path}: {what}")
-    return _Place(path, True, unfinished, rows)
+        raise InputDataError(f"{path}: is not a regular file")
+    return _File(path, True, unfinished, rows)
 
 
 def _left_by(job: JobDirectory) -> tuple[bool, int | None]:
@@ -136,199 +133,46 @@ def _left_by(job: JobDirectory) -> tuple[bool, int | None]:
     return True, max(0, saved.checkpoint.counts.rows_out) if saved.checkpoint else 0
 
 
-def _checked(place: _Place, column: str) -> OutputCheck:
-    job: dict[str, Any] = {
-        "unfinished_job": place.unfinished_job,
-        "unfinished_rows": place.unfinished_rows,
-    }
-    if not place.is_file:
-        kept = "it is of another version of fnet"
-        if place.unfinished_rows is not None:
-            kept = f"{place.unfinished_rows:,} rows are kept, and --resume goes on"
-        return OutputCheck(place.path, faults=(f"the job has not ended: {kept}",), **job)
-    source = open_source(place.path, None, None, tolerant=True)
-    if isinstance(source, DamagedSource):
-        return OutputCheck(place.path, faults=(_nameless(source.damage or "", place.path),), **job)
-    return OutputCheck(place.path, **job, **_looked_at(source, column))
+# --- A directory ---------------------------------------------------------------------------------
 
 
-# --- What is in it -------------------------------------------------------------------------------
+def _directory(path: str) -> Directory:
+    if Path(path).name.endswith(SUFFIX):
+        output = path.rstrip("/").removesuffix(SUFFIX)
+        raise InputDataError(
+            f"{path}: here works a job that has not ended", hint=f"name its output: {output}"
+        )
+    # What may not be listed would be taken for missing, or for no part of a job; links to
+    # directories are not followed, and what they lead to would be passed over in silence.
+    for above, names, _ in os.walk(path, onerror=_refuse_unreadable):
+        for inner in (Path(above, name) for name in names if not is_hidden(name)):
+            if inner.is_symlink():
+                raise InputDataError(f"{inner}: is a link", hint="name the directory it leads to")
+    return _with_files(Directory(path, LocalPlace(Path(path)), lambda at: str(Path(path, at))))
 
 
-def _looked_at(source: RowSource, column: str) -> dict[str, Any]:
-    """Return what an OutputCheck says of a file's content."""
-    metadata, faults = _metadata(source.schema)
-    vectors: VectorType | None = None
-    if source.schema.names or source.rows:  # not JSON lines without a line
-        try:
-            vectors = _column(source.schema, column)
-        except InputDataError as error:
-            faults.append(str(error))
-    reading = _Reading(source, column, VectorMeasures(vectors) if vectors else None)
-    reading.run()
-    found: dict[str, Any] = {}
-    if reading.measures is not None:
-        found = _measured(reading.measures)
-        stated = metadata if _is_described(source.schema, column) else {}
-        faults = [
-            *_contradictions(stated, reading.measures.kind),
-            *faults,
-            *_judged(reading, stated),
-        ]
-    return {
-        "rows": source.rows,
-        "rows_read": reading.rows - reading.unreadable.count,
-        "unreadable_rows": reading.unreadable.count,
-        "first_unreadable_row": reading.unreadable.first,
-        "row_groups": source.row_groups if isinstance(source, ParquetSource) else None,
-        "columns": {name: str(kind) for name, kind in _types(source.schema)},
-        **found,
-        "metadata": metadata,
-        "faults": (*reading.faults(), *faults),
-    }
+def _refuse_unreadable(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # a job has just put it elsewhere
+        raise error
 
 
-def _types(schema: pa.Schema) -> Iterator[tuple[str, pa.DataType]]:
-    return zip(schema.names, schema.types, strict=True)
-
-
-def _column(schema: pa.Schema, column: str) -> VectorType:
-    """Return what the vectors of a column are; InputDataError where it has none."""
-    found = schema.get_all_field_indices(column)
-    if not found:
-        raise InputDataError(f"there is no column {column}")
-    if len(found) > 1:
-        raise InputDataError(f"column {column} stands {len(found)} times")
-    kind = schema.field(found[0]).type
-    vectors = vector_type(kind)
-    if vectors is None:
-        raise InputDataError(f"its vectors are {kind!s:.80}, no lists of floating-point numbers")
-    return vectors
-
-
-class _Reading:
-    """A file that is read to its end: all columns, since a page of any may be damaged."""
-
-    def __init__(self, source: RowSource, column: str, measures: VectorMeasures | None) -> None:
-        self.measures = measures
-        self.rows = 0
-        self.unit = "row"
-        self.unreadable = Tally()
-        self._source, self._column = source, column
-        self._reason, self._ended = "", ""
-
-    def run(self) -> None:
-        """Read; what cannot be read is counted, and the rest is read on."""
-        names = Counter(self._source.schema.names)
-        alone = [name for name, times in names.items() if times == 1]
-        if names and not alone:
-            return
-        try:
-            for batch in self._source.batches(alone, MAX_WINDOW_ROWS):
-                self.unit = batch.unit
-                self.rows += len(batch.numbers)
-                bad = sorted(batch.faults)
-                if bad:
-                    self._reason = self._reason or batch.faults[bad[0]].reason
-                    self.unreadable.add(batch.numbers[bad])
-                if self.measures is not None:
-                    array = batch.batch.column(alone.index(self._column))
-                    self.measures.add(array, batch.numbers, bad)
-        except InputDataError as error:
-            self._ended = str(error)
-
-    def faults(self) -> Iterator[str]:
-        """Yield what could not be read."""
-        for ended in (self._source.damage, self._ended):
-            if ended:
-                yield _nameless(ended, self._source.name)
-        if self.unreadable.count:
-            count, unit = self.unreadable.count, self.unit
-            what = f"{count:,} {unit}s" if count > 1 else f"1 {unit}"
-            first = f"the first is {unit} {self.unreadable.first}"
-            yield f"{what} cannot be read, {first}: {self._reason}"
-        for name, times in Counter(self._source.schema.names).items():
-            if times > 1 and name != self._column:
-                yield f"column {name} stands {times} times, and was not read"
-
-
-def _nameless(message: str, name: str) -> str:
-    return message.removeprefix(f"{name}: ")
-
-
-def _measured(measures: VectorMeasures) -> dict[str, Any]:
-    smallest, mean, largest = measures.lengths()
-    return {
-        "dimension": measures.dimension,
-        "number_type": measures.kind.number_type,
-        "vectors": measures.vectors,
-        "null_vectors": measures.null.count,
-        "first_null_row": measures.null.first,
-        "other_dimension_vectors": measures.other_dimension.count,
-        "first_other_dimension_row": measures.other_dimension.first,
-        "non_finite_vectors": measures.non_finite.count,
-        "first_non_finite_row": measures.non_finite.first,
-        "zero_vectors": measures.zero.count,
-        "first_zero_row": measures.zero.first,
-        "smallest_length": smallest,
-        "mean_length": mean,
-        "largest_length": largest,
-        "all_length_1": None if largest is None else not measures.other_length.count,
-        "first_other_length_row": measures.other_length.first,
-    }
-
-
-# --- What it must not have -----------------------------------------------------------------------
-
-
-def _metadata(schema: pa.Schema) -> tuple[dict[str, Any], list[str]]:
-    """Return how the embeddings were made, where the file says it, and what is wrong with that."""
-    text = (schema.metadata or {}).get(OUTPUT_METADATA_KEY)
-    if text is None:
-        return {}, []
+def _stored_directory(uri: str, stores: Stores) -> Directory:
+    place = StoredPlace(uri, stores)
     try:
-        found = orjson.loads(text)
-        orjson.dumps(found)  # nested no deeper than others can take
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-        found = None
-    if isinstance(found, dict):
-        return found, []
-    return {}, ["its metadata, key fnet, is no JSON object"]
+        return _with_files(
+            Directory(uri, place, lambda at: StoredFile(f"{place.name}/{at}", stores))
+        )
+    except OutputError as error:
+        raise InputDataError(f"{uri}: no such directory") from error
 
 
-def _is_described(schema: pa.Schema, column: str) -> bool:
-    """Whether the metadata is about this column, and not about another in the file."""
-    return column == EMBEDDING_COLUMN or EMBEDDING_COLUMN not in schema.names
-
-
-def _contradictions(stated: dict[str, Any], kind: VectorType) -> Iterator[str]:
-    """Yield what the metadata says and the column's type is not."""
-    pooling, number_type = stated.get("pooling"), stated.get("output_dtype")
-    if isinstance(pooling, str) and (pooling == Pooling.TOKENS) != kind.by_token:
-        has = "token" if kind.by_token else "row"
-        yield f"its metadata says pooling {pooling:.40}, and it has a vector a {has}"
-    if isinstance(number_type, str) and number_type != kind.number_type:
-        yield f"its metadata says {number_type:.40}, and its numbers are {kind.number_type}"
-
-
-def _judged(reading: _Reading, stated: dict[str, Any]) -> Iterator[str]:
-    """Yield what vectors of an output never are."""
-    measures = reading.measures
-    if measures is None:
-        return
-    dimension = measures.dimension
-    other = f"not of dimension {dimension}" if dimension else "without numbers"
-    found = [
-        (measures.non_finite, "has a NaN or infinite number", "have a NaN or infinite number"),
-        (measures.null, "is null or has a null in it", "are null or have a null in them"),
-        (measures.other_dimension, f"is {other}", f"are {other}"),
-    ]
-    if stated.get("normalize") is True:
-        length = "not of length 1, as its metadata says"
-        found.append((measures.other_length, f"is {length}", f"are {length}"))
-    for tally, one, many in found:
-        place = f"{reading.unit} {tally.first}"
-        if tally.count == 1:
-            yield f"1 vector {one}: {place}"
-        elif tally.count:
-            yield f"{tally.count:,} vectors {many}: the first in {place}"
+def _with_files(directory: Directory) -> Directory:
+    """Return the directory; InputDataError where nothing in it could be an output."""
+    if not directory.has_journal and not directory.files():
+        raise InputDataError(
+            f"{directory.name}: there is no Parquet or JSON lines file in it",
+            hint="a single file of a store is to be fetched first"
+            if is_uri(directory.name)
+            else "",
+        )
+    return directory

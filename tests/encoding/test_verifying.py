@@ -283,11 +283,15 @@ def test_what_is_not_there_or_no_output_is_a_mistake(tmp_path):
 
 def test_what_cannot_be_opened_is_a_mistake_and_no_fault(tmp_path, monkeypatch):
     (tmp_path / "d.parquet").mkdir()
+    (tmp_path / "x.parquet.fnet").mkdir()
     os.mkfifo(tmp_path / "p.parquet")  # must not wait for a writer
     (tmp_path / "l.parquet").symlink_to(tmp_path / "l.parquet")
     (tmp_path / "f.parquet.fnet").touch()
     wanted = {
-        "d.parquet": "is a directory",
+        "d.parquet": "there is no Parquet or JSON lines file in it",
+        "x.parquet.fnet": r"here works a job that has not ended",
+        "none/": "no such directory",
+        "d.parquet/f.parquet/": "no such directory",
         "p.parquet": "is not a regular file",
         "l.parquet": "Too many levels",
         "f.parquet": "no such file",
@@ -295,7 +299,7 @@ def test_what_cannot_be_opened_is_a_mistake_and_no_fault(tmp_path, monkeypatch):
     }
     for name, message in wanted.items():
         with pytest.raises(InputDataError, match=message):
-            verify_output(str(tmp_path / name))
+            verify_output(f"{tmp_path}/{name}")
     write(tmp_path / "x.parquet", [[1, 0, 0, 0]])
 
     whole = Path.open
@@ -312,6 +316,6 @@ def test_what_cannot_be_opened_is_a_mistake_and_no_fault(tmp_path, monkeypatch):
 
 def test_all_names_are_looked_at_before_a_file_is_read(tmp_path, monkeypatch):
     good = write(tmp_path / "x.parquet", [[1, 0, 0, 0]])
-    monkeypatch.setattr("fnet_cli.encoding.verifying.open_source", None)  # nobody may call it
+    monkeypatch.setattr("fnet_cli.encoding.examining.open_source", None)  # nobody may call it
     with pytest.raises(InputDataError, match="no such file"):
         verify_outputs([good, str(tmp_path / "none.parquet")])

@@ -30,6 +30,7 @@ from fnet_cli.errors import OutputError
 SUCCESS = "_SUCCESS"
 _JOB = f"{RECORDS}/job.json"
 _FORMAT = 1
+_MOST_PARTS = 1_000_000  # more are in no job; who looks for each would never end
 _SUFFIXES = {OutputFormat.PARQUET: ".parquet", OutputFormat.JSONL: ".jsonl"}
 _OURS = re.compile(
     rf"part-[0-9]+\.(parquet|jsonl)|{SUCCESS}"
@@ -79,6 +80,15 @@ class PartsDirectory:
         self.place = place
         self.count = count
         self._suffix = _SUFFIXES[kind]
+
+    @classmethod
+    def at(cls, place: Place) -> PartsDirectory:
+        """Return the parts of the job that was begun at a place; raises as `saved_parts`."""
+        count, job = saved_parts(place)
+        kind = next((kind for kind in OutputFormat if kind.value == job.get("format")), None)
+        if kind is None or not 0 < count <= _MOST_PARTS:
+            raise _no_job(place)
+        return cls(place, kind, count)
 
     @contextmanager
     def begun(self, job: Mapping[str, Any], restart: Restart) -> Iterator[dict[int, PartRecord]]:
@@ -150,8 +160,8 @@ class PartsDirectory:
         """Return the records of parts that are there as they were written."""
         done = {}
         for number in range(self.count):
-            if self._record(number) in present and self.name_of(number) in present:
-                record = _record(self.place.read(self._record(number)) or b"")
+            if self.record_of(number) in present and self.name_of(number) in present:
+                record = self.noted(number)
                 if record is not None and record.bytes == present[self.name_of(number)]:
                     done[number] = record
         return done
@@ -168,8 +178,13 @@ class PartsDirectory:
         """Return the directory in which a part grows."""
         return self.place.work / f"part-{number:05}"
 
-    def _record(self, number: int) -> str:
+    def record_of(self, number: int) -> str:
+        """Return the name of the file that says what a part came to."""
         return f"{RECORDS}/part-{number:05}.json"
+
+    def noted(self, number: int) -> PartRecord | None:
+        """Return what a part came to, None where that was not said or is damaged."""
+        return _record(self.place.read(self.record_of(number)) or b"")
 
     @contextmanager
     def part(
@@ -202,7 +217,7 @@ class PartsDirectory:
             bytes=self.place.size(self.name_of(number)) or 0,
             rejected_bytes=self.place.size(self.rejected_of(number)) or 0,
         )
-        self.place.write(self._record(number), orjson.dumps(asdict(record)))
+        self.place.write(self.record_of(number), orjson.dumps(asdict(record)))
         return record
 
     def rejected(self, done: Mapping[int, PartRecord]) -> Iterator[bytes]:
@@ -225,11 +240,15 @@ def saved_parts(place: Place) -> tuple[int, Mapping[str, Any]]:
     found = document if isinstance(document, dict) and document.get("format") == _FORMAT else {}
     count, job = found.get("parts"), found.get("job")
     if not isinstance(count, int) or not isinstance(job, dict):
-        raise OutputError(
-            f"{place.name}/{_JOB} is damaged, or of another version of fnet",
-            hint="go on with that version, or --overwrite starts again",
-        )
+        raise _no_job(place)
     return count, job
+
+
+def _no_job(place: Place) -> OutputError:
+    return OutputError(
+        f"{place.name}/{_JOB} is damaged, or of another version of fnet",
+        hint="go on with that version, or --overwrite starts again",
+    )
 
 
 def _record(content: bytes) -> PartRecord | None:
