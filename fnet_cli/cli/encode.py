@@ -177,18 +177,15 @@ def encode(  # noqa: PLR0913
 
     Example: fnet encode reviews.csv --text-column body -o embeddings.parquet
     """
+    text = text_options(
+        column=text_column, pair_column=pair_column, pair_truncate=pair_truncate,
+        on_null=on_null, chunk=chunk, overlap=overlap,
+    )  # fmt: skip
     options = EncodeOptions(
         inputs=tuple(inputs),
         output=output,
         preset=preset,
-        text=text_options(
-            column=text_column,
-            pair_column=pair_column,
-            pair_truncate=pair_truncate,
-            on_null=on_null,
-            chunk=chunk,
-            overlap=overlap,
-        ),
+        text=text,
         token_column=token_column,
         segment_column=segment_column,
         columns=split_names(columns),

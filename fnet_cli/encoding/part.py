@@ -26,17 +26,19 @@ from fnet_cli.encoding.running import Run, Work
 class PartsPlan:
     """What all who work on a job in parts share; it can be sent to another process.
 
-    `identity` is a digest of what the job is.
+    `identity` is a digest of what the job is. With the name of an `attempt`, a part is begun anew,
+    where no other attempt is in the way; without, what has grown of it is gone on with.
     """
 
     plan: JobPlan
     fragments: tuple[Fragment, ...]
     directory: PartsDirectory
     identity: str
+    attempt: str = ""
 
     def __reduce__(self) -> tuple[Callable[[bytes], PartsPlan], tuple[bytes]]:
         stream = io.BytesIO()
-        values = (self.plan, self.fragments, self.directory, self.identity)
+        values = (self.plan, self.fragments, self.directory, self.identity, self.attempt)
         _SchemaPickler(stream, pickle.HIGHEST_PROTOCOL).dump(values)
         return _unpickled, (stream.getvalue(),)
 
@@ -59,7 +61,8 @@ def encode_part(job: PartsPlan, fragment: Fragment, work: Work) -> PartRecord:
     """Encode a fragment into its part, going on from what is left of it; note that it is done."""
     part = part_of(job.plan, fragment)
     # What fails to be written there is said by this name.
-    target = replace(part.target, path=job.directory.work_of(fragment.number), place=None)
+    work_path = job.directory.work_of(fragment.number, job.attempt)
+    target = replace(part.target, path=work_path, place=None)
     identity = {"job": job.identity, "part": fragment.number}
     run = Run(part, work)
     keeps = part.options.on_error is OnError.QUARANTINE

@@ -11,10 +11,10 @@ from __future__ import annotations
 import logging
 import math
 import os
+import secrets
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -70,8 +70,8 @@ def on_ray(job: PartsPlan, settings: Settings, workers: int) -> Iterator[Crew]:
         _check_size(ray, cpus, options.gpus)
         crew = _ActorCrew(ray, job, settings, (workers, cpus, options.gpus))
         try:
-            # What Ray says of a worker that died; the job's record has standard output for itself.
-            with redirect_stdout(sys.stderr):
+            # Ray prints that a worker died; standard output is the job's record's alone.
+            with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
                 yield crew
         finally:
             crew.dismiss()
@@ -256,6 +256,8 @@ class RayWorker:
         with suppress(OSError):  # paths that are not absolute are those of the job's process
             os.chdir(directory)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        # Ray's way to share the processor out, which changes the last digits; `cores` is ours.
+        os.environ.pop("OMP_NUM_THREADS", None)
         self._job = _with_preset_here(*sent)
         self._cores, self._stopping = cores, False
         self._listener = _Following()
@@ -270,7 +272,9 @@ class RayWorker:
         """Encode a fragment into its part."""
         self._listener = _Following(is_ready=self._listener.seen.is_ready)
         told = (lambda: self._stopping, before, batch_tokens)
-        return work_on(self._job, fragment, self._model, self._listener, told)
+        # One that lost its driver, or its node, may still work on the part, and keep its lock.
+        job = replace(self._job, attempt=secrets.token_hex(4))
+        return work_on(job, fragment, self._model, self._listener, told)
 
     def live(self, seconds: float) -> Live:
         """Return, some seconds later, how far the part is."""

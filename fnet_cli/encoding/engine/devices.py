@@ -68,13 +68,12 @@ def share_threads(cores: int | None = None) -> int:
     """Give TensorFlow's operations a thread each and return how many graphs should run at once.
 
     Several graphs side by side keep all cores busy, where one graph's small operations do not
-    divide well. Returns 1 where TensorFlow runs already, or where the environment says how many
-    threads it gets and nobody says for how many `cores`.
+    divide well. Takes `cores`, or all that the process may run on. Returns 1 where TensorFlow runs
+    already, or where the environment says how many threads it gets.
     """
     import tensorflow as tf
 
-    named = os.environ.get("TF_NUM_INTRAOP_THREADS") or os.environ.get("OMP_NUM_THREADS")
-    if named and cores is None:
+    if os.environ.get("TF_NUM_INTRAOP_THREADS") or os.environ.get("OMP_NUM_THREADS"):
         return 1
     cores = cores or usable_cores()
     workers = min(cores, _MAX_WORKERS)

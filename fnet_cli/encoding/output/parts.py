@@ -114,7 +114,8 @@ class PartsDirectory:
     def rows_under_way(self) -> int:
         """Return how many rows are kept of parts that are not done."""
         rows = 0
-        for path in self.place.work.iterdir() if self.place.keeps_work else ():
+        for number in range(self.count) if self.place.keeps_work else ():
+            path = self.work_of(number)
             saved = JobDirectory(path, path).saved() if path.is_dir() else None
             if saved is not None and saved.checkpoint is not None:
                 rows += saved.checkpoint.counts.rows_out
@@ -174,9 +175,9 @@ class PartsDirectory:
         """Return the name of the file of a part's rejected rows."""
         return f"{RECORDS}/part-{number:05}.rejected.jsonl"
 
-    def work_of(self, number: int) -> Path:
-        """Return the directory in which a part grows."""
-        return self.place.work / f"part-{number:05}"
+    def work_of(self, number: int, attempt: str = "") -> Path:
+        """Return the directory in which a part grows, a separate one for a named attempt."""
+        return self.place.work / f"part-{number:05}{attempt and '-'}{attempt}"
 
     def record_of(self, number: int) -> str:
         """Return the name of the file that says what a part came to."""
@@ -190,11 +191,11 @@ class PartsDirectory:
     def part(
         self, number: int, target: OutputTarget, job: Mapping[str, Any], *, keeps_rejected: bool
     ) -> Iterator[JobOutput]:
-        """Open a part, which goes on from what is left of it; on a clean exit it is in its place.
+        """Open a part, which grows in `target`'s directory, from what is there of it.
 
-        It is done when `note` has said so, too.
+        On a clean exit it is in its place; it is done when `note` has said so, too.
         """
-        work = JobDirectory(self.place.work / self.name_of(number), self.work_of(number))
+        work = JobDirectory(self.place.work / self.name_of(number), target.path)
         take = partial(self._take, number, keeps_rejected)
         with open_file(work, target, JobStart(job, Restart.RESUME), take) as output:
             yield output
@@ -227,7 +228,8 @@ class PartsDirectory:
                 yield self.place.read(self.rejected_of(number)) or b""
 
     def finish(self) -> None:
-        """Say that the last part is there."""
+        """Say that the last part is there, after removing what attempts have left."""
+        self.place.clear_work()
         self.place.write(SUCCESS, b"")
 
 
