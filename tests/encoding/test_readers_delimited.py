@@ -167,7 +167,7 @@ def test_a_record_without_end_is_refused_before_it_fills_the_memory(tmp_path, mo
 def test_a_header_that_changes_while_the_file_is_read_is_refused(tmp_path):
     source = csv_file(tmp_path, "a,b\n1,2\n")
     write_lines(tmp_path / "d.csv", "b,a\n1,2\n")
-    with pytest.raises(InputDataError, match=r"d\.csv: its header changed while it was read"):
+    with pytest.raises(InputDataError, match=r"d\.csv: it changed while it was read"):
         next(source.batches(["a"], 10))
 
 

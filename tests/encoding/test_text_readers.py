@@ -15,6 +15,7 @@ from text_files import numbers, read_all, small_blocks, write_lines
 
 from fnet_cli.encoding.readers import lines
 from fnet_cli.encoding.readers.opening import open_source
+from fnet_cli.encoding.readers.places import LocalFile
 from fnet_cli.encoding.readers.text import TextFile, TextStream
 from fnet_cli.errors import InputDataError
 
@@ -206,3 +207,48 @@ def test_blocks_hold_whole_lines_and_their_numbers():
     assert [(block.first, block.count, block.last, block.data) for block in blocks] == [
         (1, 2, 2, b"a\nb\n"), (3, 1, 3, b"c")
     ]  # fmt: skip
+
+
+# --- From the middle on -----------------------------------------------------------------------
+
+
+def numbered(source, start: int = 0) -> list[tuple[int, str]]:
+    """Return the rows from one on, each with its line."""
+    return [
+        (number, row["text"])
+        for rows in source.batches(["text"], 9, start)
+        for number, row in zip(rows.numbers.tolist(), rows.batch.to_pylist(), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.txt", "rows.jsonl.gz", "rows.txt.zst"])
+def test_reading_from_a_row_on_gives_what_reading_from_the_start_does(tmp_path, monkeypatch, name):
+    small_blocks(monkeypatch, 100)
+    content = [f'{{"text": "line {row}"}}' + " " * (row % 30) for row in range(80)]
+    if "jsonl" in name:
+        content.insert(11, "")  # a line, and no row
+    source = open_source(write_lines(tmp_path / name, "\ufeff" + "\n".join(content)), None, None)
+    everything = numbered(source)
+    assert len(everything) == source.rows == 80
+    for start in range(81):
+        assert numbered(source, start) == everything[start:]
+
+
+def test_of_lines_only_what_is_near_is_read_again(tmp_path, monkeypatch):
+    small_blocks(monkeypatch, 1000)
+    path = tmp_path / "rows.txt"
+    source = open_source(write_lines(path, "x" * 99 + "\n" + "z\n" * 4000), None, None)
+    offsets, streamed = [], LocalFile.streamed
+    monkeypatch.setattr(
+        LocalFile, "streamed", lambda file, offset: offsets.append(offset) or streamed(file, offset)
+    )
+    assert numbered(source, 4000) == [(4001, "z")]
+    assert 0 <= path.stat().st_size - offsets[0] <= 1000
+
+
+def test_lines_that_have_changed_since_they_were_counted_are_refused(tmp_path):
+    path = tmp_path / "rows.txt"
+    source = open_source(write_lines(path, "one\ntwo\n"), None, None)
+    write_lines(path, "one\ntwo\nthree\n")
+    with pytest.raises(InputDataError, match="it changed while it was read"):
+        texts(source)

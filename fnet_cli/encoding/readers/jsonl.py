@@ -21,6 +21,7 @@ from fnet_cli.encoding.readers.lines import (
     STDIN_NAME,
     UTF8_HINT,
     LineBlock,
+    MarkedLines,
     file_blocks,
     not_utf8,
     stream_blocks,
@@ -61,8 +62,10 @@ class JsonlFile(Readable):
         self.schema = pa.schema([])
         self.rows: int | None = 0
         self._tolerant = tolerant
+        self._lines = MarkedLines(self._file)
+        marked = self._lines.blocks(lambda: self.rows or 0)
         with self._up_to_damage(tolerant=tolerant):
-            for block in self._blocks():
+            for block in _parse(marked, tolerant=tolerant):
                 self.schema = _widen(self.schema, block, self.name, tolerant=tolerant)
                 self.rows += len(block.rows)
 
@@ -72,22 +75,21 @@ class JsonlFile(Readable):
 
     def first_other(self, column: str, accept: TypeCheck) -> str:
         """Return the place of the first value of a type that `accept` refuses."""
-        return _first_other(self._blocks(), column, accept)
+        blocks = _parse(file_blocks(self._file), tolerant=self._tolerant)
+        return _first_other(blocks, column, accept)
 
     def batches(self, columns: Sequence[str], max_rows: int, start: int = 0) -> Iterator[RowBatch]:
         """Yield the rows in file order."""
         if start == self.rows:
             return
         schema = pa.schema([self.schema.field(name) for name in columns])
+        lines, start = self._lines.from_row(start)
         with self._up_to_damage(tolerant=self._tolerant):
-            for block in self._blocks():
+            for block in _parse(lines, tolerant=self._tolerant):
                 skipped = min(start, len(block.rows))
                 start -= skipped
                 rest = _to_arrow(block.after(skipped), schema, self.name, tolerant=self._tolerant)
                 yield from rest.pieces(max_rows)
-
-    def _blocks(self) -> Iterator[_Block]:
-        return _parse(file_blocks(self._file), tolerant=self._tolerant)
 
 
 class JsonlStream(Readable):

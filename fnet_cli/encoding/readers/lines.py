@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,13 +29,15 @@ class LineBlock:
     """Whole lines of one source, end to end, each but the very last with its line feed.
 
     `first` is the number of the first line, from 1, and `count` how many there are. Any bytes
-    may be in them: only `text` says whether they are UTF-8.
+    may be in them: only `text` says whether they are UTF-8. `offset` is the first one's place among
+    the bytes of the source, decompressed.
     """
 
     name: str
     first: int
     count: int
     data: bytes
+    offset: int = 0
 
     @property
     def last(self) -> int:
@@ -77,17 +80,54 @@ def printable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def file_blocks(file: InputFile) -> Iterator[LineBlock]:
-    """Yield the lines of a file, decompressed as its suffix says.
+@dataclass(frozen=True)
+class Mark:
+    """A place between lines: the rows before it, the number of the line behind it, its byte."""
+
+    row: int = 0
+    line: int = 1
+    offset: int = 0
+
+
+_START = Mark()
+
+
+class MarkedLines:
+    """The lines of a file, of which a later reading may begin near any row.
+
+    A compressed file has no such places but its start.
+    """
+
+    def __init__(self, file: InputFile) -> None:
+        self._file = file
+        self._marks = [_START]
+        self._is_plain = Path(file.name).suffix.lower() not in _CODECS
+
+    def blocks(self, rows: Callable[[], int]) -> Iterator[LineBlock]:
+        """Yield all lines; `rows` says how many rows there are in the blocks before."""
+        del self._marks[1:]
+        for block in file_blocks(self._file):
+            if self._is_plain and block.first > 1:
+                self._marks.append(Mark(rows(), block.first, block.offset))
+            yield block
+
+    def from_row(self, start: int) -> tuple[Iterator[LineBlock], int]:
+        """Return the lines from a mark before the `start`-th row on, and the rows in between."""
+        mark = self._marks[bisect_right(self._marks, start, key=lambda mark: mark.row) - 1]
+        return file_blocks(self._file, mark), start - mark.row
+
+
+def file_blocks(file: InputFile, mark: Mark = _START) -> Iterator[LineBlock]:
+    """Yield the lines of a file, decompressed as its suffix says, from a mark on.
 
     Raises InputDataError where it cannot be read to its end, or a line is over MAX_LINE_BYTES.
     """
     codec = _CODECS.get(Path(file.name).suffix.lower())
-    with _read_errors(file.name), file.streamed() as raw:
+    with _read_errors(file.name), file.streamed(mark.offset) as raw:
         if codec and not file.stamp().size:
             raise InputDataError(f"{file.name}: no byte in it; an empty {codec} file has some")
         read = pa.CompressedInputStream(raw, codec).read if codec else raw.read
-        yield from _blocks(read, file.name)
+        yield from _blocks(read, file.name, mark)
 
 
 def stream_blocks(stream: BinaryIO, name: str) -> Iterator[LineBlock]:
@@ -112,8 +152,8 @@ def _read_errors(name: str) -> Iterator[None]:
         raise InputDataError(f"{name}: cannot be read: {reason}") from error
 
 
-def _blocks(read: Callable[[int], bytes], name: str) -> Iterator[LineBlock]:
-    line = 1
+def _blocks(read: Callable[[int], bytes], name: str, mark: Mark = _START) -> Iterator[LineBlock]:
+    line, offset = mark.line, mark.offset
     pending = bytearray()
     while data := read(LINE_BLOCK_BYTES):
         end = data.rfind(b"\n") + 1
@@ -122,17 +162,18 @@ def _blocks(read: Callable[[int], bytes], name: str) -> Iterator[LineBlock]:
         if not end:
             pending += data
             continue
-        block = _block(name, line, b"".join((pending, memoryview(data)[:end])))
+        lines = b"".join((pending, memoryview(data)[:end]))
+        block = _block(name, line, lines, offset)
         pending = bytearray(data[end:])
         yield block
-        line += block.count
-    last = _block(name, line, bytes(pending))
+        line, offset = line + block.count, offset + len(lines)
+    last = _block(name, line, bytes(pending), offset)
     if last.count:
         yield last
 
 
-def _block(name: str, first: int, data: bytes) -> LineBlock:
+def _block(name: str, first: int, data: bytes, offset: int) -> LineBlock:
     if first == 1:
         data = data.removeprefix(codecs.BOM_UTF8)
     unended = bool(data) and not data.endswith(b"\n")
-    return LineBlock(name, first, data.count(b"\n") + unended, data)
+    return LineBlock(name, first, data.count(b"\n") + unended, data, offset)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar
 
@@ -57,8 +58,8 @@ class InputFile(Protocol):
     def stamp(self) -> Stamp:
         """Return size and time of change: as they are, or as every reading must find them."""
 
-    def streamed(self) -> BinaryIO:
-        """Open it to be read from start to end."""
+    def streamed(self, offset: int = 0) -> BinaryIO:
+        """Open it to be read from a byte to its end; InputDataError where it has changed."""
 
     def opened(self) -> BinaryIO:
         """Open it to be read anywhere, in small pieces."""
@@ -91,9 +92,12 @@ class LocalFile:
         found = Path(self.name).stat()
         return Stamp(found.st_size, found.st_mtime_ns)
 
-    def streamed(self) -> BinaryIO:
+    def streamed(self, offset: int = 0) -> BinaryIO:
         """Open it without a buffer: blocks of lines are read whole."""
-        return Path(self.name).open("rb", buffering=0)
+        self._refuse_change()
+        file = Path(self.name).open("rb", buffering=0)  # noqa: SIM115 - the caller closes it
+        file.seek(offset)
+        return file
 
     def opened(self) -> BinaryIO:
         """Open it."""
@@ -101,10 +105,14 @@ class LocalFile:
 
     def for_arrow(self) -> pa.NativeFile:
         """Open it without Python's file, which makes room for whatever length is asked for."""
-        stamp = self.stamp()  # before it is opened, so that no change is missed
+        self._refuse_change()
+        return pa.OSFile(self.name)
+
+    def _refuse_change(self) -> None:
+        """Raise InputDataError where it has changed; asked before each opening, to miss nothing."""
+        stamp = self.stamp()
         _refuse_changed(self.name, stamp, self._first)
         self._first = stamp
-        return pa.OSFile(self.name)
 
 
 class StoredFile:
@@ -136,9 +144,10 @@ class StoredFile:
             self._first = self._asked(_look)
         return self._first
 
-    def streamed(self) -> BinaryIO:
-        """Open it to be read from start to end; InputDataError where it has changed."""
-        return io.BufferedReader(self._reader(_opened_to_stream), _STREAM_BYTES)
+    def streamed(self, offset: int = 0) -> BinaryIO:
+        """Open it to be read from a byte to its end; InputDataError where it has changed."""
+        opening = partial(_opened_to_stream, offset=offset)
+        return io.BufferedReader(self._reader(opening, offset), _STREAM_BYTES)
 
     def opened(self) -> BinaryIO:
         """Open it to be read anywhere; InputDataError where it has changed."""
@@ -152,20 +161,22 @@ class StoredFile:
         """Return the context in which errors of its store become ours."""
         return store_errors(self.name, InputDataError(f"{self.name}: no such file"))
 
-    def _reader(self, opening: Callable[[Any, str], Any]) -> _StoreReader:
+    def _reader(self, opening: Callable[[Any, str], Any], offset: int = 0) -> _StoreReader:
         now = self._asked(_look)
         _refuse_changed(self.name, now, self._first)
         self._first = now
         opened = self._asked(opening)
-        return _StoreReader(opened, self, now.size, seeks=opening is opened_to_seek)
+        reader = _StoreReader(opened, self, now.size, seeks=opening is opened_to_seek)
+        reader.seek(offset)  # asks for nothing: that is where it was opened
+        return reader
 
     def _asked(self, ask: Callable[[Any, str], T]) -> T:
         with self.errors():
             return interruptible(lambda: ask(*self._stores.place(self.name)))
 
 
-def _opened_to_stream(filesystem: Any, path: str) -> Any:
-    return opened_at(filesystem, path, 0)
+def _opened_to_stream(filesystem: Any, path: str, offset: int) -> Any:
+    return opened_at(filesystem, path, offset)
 
 
 def _look(filesystem: Any, path: str) -> Stamp:

@@ -18,8 +18,8 @@ from fnet_cli.encoding.readers.base import Fault, RowBatch, UniformColumns, from
 from fnet_cli.encoding.readers.lines import (
     STDIN_NAME,
     LineBlock,
+    MarkedLines,
     fault_of,
-    file_blocks,
     printable,
     stream_blocks,
 )
@@ -41,14 +41,17 @@ class TextFile(UniformColumns):
         self.schema = _SCHEMA
         self.rows: int | None = 0
         self._tolerant = tolerant
+        self._lines = MarkedLines(self._file)
         with self._up_to_damage(tolerant=tolerant):
-            for block in file_blocks(self._file):
+            for block in self._lines.blocks(lambda: self.rows or 0):
                 block.text(tolerant=tolerant)
                 self.rows += block.count
 
     def batches(self, columns: Sequence[str], max_rows: int, start: int = 0) -> Iterator[RowBatch]:
         """Yield the lines in file order."""
-        blocks = file_blocks(self._file) if start != self.rows else iter(())
+        if start == self.rows:
+            return
+        blocks, start = self._lines.from_row(start)
         with self._up_to_damage(tolerant=self._tolerant):
             rows = _batches(blocks, columns, max_rows, tolerant=self._tolerant)
             yield from from_row(rows, start)
