@@ -67,13 +67,14 @@ def test_the_how_to_pages_run_from_start_to_end(copy_of_the_examples, page):
     run_commands("".join(shell_blocks(ROOT / page)), copy_of_the_examples)
 
 
-def test_the_page_about_datasets_runs_with_a_store(copy_of_the_examples):
+@pytest.mark.parametrize("page", ["how-to/datasets.md", "how-to/parts.md", "scaling.md"])
+def test_the_pages_about_large_jobs_run_with_a_store(copy_of_the_examples, page):
     example = (ROOT / "docs/examples/sentences.parquet").read_bytes()
-    page = ROOT / "docs/how-to/datasets.md"
+    commands = "".join(shell_blocks(ROOT / "docs" / page))
     with ObjectStore("corpus") as store:
         store.put("data/lang=en/year=2024/part-0.parquet", example)
         env = {**store.variables, "STORE_URL": store.url}
-        run_commands("".join(shell_blocks(page)), copy_of_the_examples, **env)
+        run_commands(commands, copy_of_the_examples, **env)
 
 
 def test_the_search_finds_what_is_alike_in_every_way_that_is_shown(copy_of_the_examples):
