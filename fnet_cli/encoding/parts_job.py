@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial, reduce
-from operator import add
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -32,7 +31,7 @@ from fnet_cli.errors import StoppedError
 
 
 class PartsJob:
-    """A job in parts while it runs."""
+    """A job in parts while it runs. `total` is what the parts that are done came to."""
 
     def __init__(self, plan: JobPlan, place: Place, context: JobContext, tally: JobTally) -> None:
         fragments = cut(plan)
@@ -44,6 +43,8 @@ class PartsJob:
         self._identity = identity
         self._context, self._tally = context, tally
         self._done: dict[int, PartRecord] = {}
+        # Kept, for it is asked for again and again, and there may be many parts.
+        self.total = PartRecord()
 
     def complete(self) -> tuple[PartRecord, str | None]:
         """Encode what is not done; return what all came to, and where rejected rows are.
@@ -57,6 +58,7 @@ class PartsJob:
             self._telling_what_is_kept(),
         ):
             for record in self._done.values():
+                self.total += record
                 self._tally.resumed(Counts(record.rows_in, record.rows_rejected, record.tokens))
             pending = [part for part in self.job.fragments if part.number not in self._done]
             self._encode(pending)
@@ -91,15 +93,14 @@ class PartsJob:
                 self.total,
                 self.batch_tokens,
             )
-            self._done[fragment.number] = encode_part(self.job, fragment, work)
+            self._note(fragment, encode_part(self.job, fragment, work))
             self.ran_as = model.ran_as
 
-    # --- What the processes are told, and tell --------------------------------------------------
+    def _note(self, fragment: Fragment, record: PartRecord) -> None:
+        self._done[fragment.number] = record
+        self.total += record
 
-    @property
-    def total(self) -> PartRecord:
-        """What the parts that are done came to."""
-        return reduce(add, (self._done[number] for number in sorted(self._done)), PartRecord())
+    # --- What the processes are told, and tell --------------------------------------------------
 
     @property
     def batch_tokens(self) -> dict[str, int]:
@@ -120,7 +121,7 @@ class PartsJob:
         if first:  # else what was there may be of this very job
             self._tally.resumed(done.resumed)
         if done.record is not None:
-            self._done[fragment.number] = done.record
+            self._note(fragment, done.record)
 
     # --- The end ----------------------------------------------------------------------------------
 

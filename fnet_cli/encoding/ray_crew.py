@@ -112,6 +112,8 @@ def _connect(ray: Any, options: RayOptions, seconds: float) -> bool:
     local = {} if address else {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
     if address:
         _check_address(address, seconds)
+    else:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody was asked
     try:
         ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **local)
     except (ConnectionError, RuntimeError, ValueError) as error:

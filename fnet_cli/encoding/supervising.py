@@ -79,11 +79,9 @@ class Crew(Protocol):
 
 
 class Board(Protocol):
-    """The job, as its crew is led by it."""
+    """The job, as its crew is led by it. `total` is what the parts that are done came to."""
 
-    @property
-    def total(self) -> PartRecord:
-        """What the parts that are done came to."""
+    total: PartRecord
 
     @property
     def batch_tokens(self) -> dict[str, int]:
