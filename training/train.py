@@ -39,7 +39,7 @@ SAMPLE = 100_000  # texts that the projection is made from
 class Schedule:
     """How long and how fast to train; the rate rises over `warmup` steps, then falls to zero."""
 
-    epochs: int = 5
+    epochs: int = 4
     learning_rate: float = 1e-3
     warmup: int = 100
     # A piece that is rare moves 1 / sqrt(1 - beta_2) steps whenever it comes.
