@@ -23,7 +23,6 @@ from fnet_cli.stores import Stores, store_errors
 
 T = TypeVar("T")
 _CHUNK_BYTES = 8 * 1024**2
-_TEMPORARY = "fnet-parts-"
 _LOCK = f"{RECORDS}/lock"
 # Who holds a place says so again and again; who has not for the longer time is gone.
 _SIGN_SECONDS = 10.0
@@ -43,7 +42,7 @@ class StoredPlace:
     def __init__(self, uri: str, stores: Stores, temporary: Path | None = None) -> None:
         self.name = uri.rstrip("/")
         self._stores = stores
-        name = f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}"
+        name = f"{_temporary_prefix()}{os.getpid()}-{secrets.token_hex(4)}"
         self._temporary = temporary or Path(tempfile.gettempdir(), name)
 
     def __reduce__(self) -> tuple[type[StoredPlace], tuple[str, Stores, Path]]:
@@ -173,12 +172,7 @@ class StoredPlace:
 
     def remove(self, name: str) -> None:
         """Remove an object."""
-
-        def gone(filesystem: Any, path: str) -> None:
-            with suppress(FileNotFoundError):
-                filesystem.delete_file(path)
-
-        self._with_store(name, gone)
+        self._with_store(name, _removed)
 
     def clear_work(self) -> None:
         """Remove nothing: what others have begun is on their machines."""
@@ -193,12 +187,7 @@ class StoredPlace:
 
     def remove_beside(self, suffix: str) -> None:
         """Remove a file beside the directory."""
-
-        def gone(filesystem: Any, path: str) -> None:
-            with suppress(FileNotFoundError):
-                filesystem.delete_file(path)
-
-        self._at(self.name + suffix, gone)
+        self._at(self.name + suffix, _removed)
 
     def _put(self, name: str, chunks: Callable[[], Iterator[bytes]]) -> None:
         self._put_at(f"{self.name}/{name}", chunks)
@@ -225,6 +214,11 @@ class StoredPlace:
             return interruptible(lambda: call(*self._stores.place(uri)))
 
 
+def _removed(filesystem: Any, path: str) -> None:
+    with suppress(FileNotFoundError):
+        filesystem.delete_file(path)
+
+
 def _holder(content: bytes | None) -> tuple[str, int] | None:
     """Return the host and process that a lock names, None where nobody holds it."""
     try:
@@ -234,11 +228,17 @@ def _holder(content: bytes | None) -> tuple[str, int] | None:
         return None
 
 
+def _temporary_prefix() -> str:
+    """Return how this machine's directories begin: others may have the same one for such files."""
+    return f"fnet-parts-{socket.gethostname()}-"
+
+
 def _sweep() -> None:
     """Remove what processes that were killed have left on this machine."""
-    for path in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*-*"):
-        process = path.name.removeprefix(_TEMPORARY).partition("-")[0]
-        if process.isdigit() and not _is_alive(int(process)):
+    prefix = _temporary_prefix()
+    for path in Path(tempfile.gettempdir()).iterdir():
+        process = path.name.removeprefix(prefix).partition("-")[0]
+        if path.name.startswith(prefix) and process.isdigit() and not _is_alive(int(process)):
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -69,10 +69,7 @@ def output_path(text: str, *, overwrite: bool) -> Path:
         )
     if path.exists() and not overwrite:
         raise OutputError(f"{text} exists", hint="--overwrite replaces it")
-    if not path.parent.is_dir():
-        raise OutputError(f"there is no directory {path.parent}", hint="create it first")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"{path.parent} is not writable")
+    _check_writable(path.parent)
     return path
 
 
@@ -82,17 +79,17 @@ def directory_path(text: str) -> Path:
     Raises OutputError where it is no directory, or none can be made.
     """
     path = Path(os.path.realpath(text))
-    if path.is_dir():
-        if not os.access(path, os.W_OK | os.X_OK):
-            raise OutputError(f"{path} is not writable")
-        return path
-    if path.exists():
+    if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is not a directory", hint="leave the slash out for a file")
-    if not path.parent.is_dir():
-        raise OutputError(f"there is no directory {path.parent}", hint="create it first")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"{path.parent} is not writable")
+    _check_writable(path if path.is_dir() else path.parent)
     return path
+
+
+def _check_writable(directory: Path) -> None:
+    if not directory.is_dir():
+        raise OutputError(f"there is no directory {directory}", hint="create it first")
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise OutputError(f"{directory} is not writable")
 
 
 def rejected_path(output: Path) -> Path:

@@ -106,10 +106,12 @@ def test_what_a_dead_process_held_is_taken_over_at_once(reach, kind, tmp_path):
     dead.wait()
     lock = {"host": stored_place.socket.gethostname(), "process": dead.pid, "sign": 1}
     reach(kind).write("_fnet/lock", orjson.dumps(lock))
-    left = tmp_path / f"tmp/fnet-parts-{dead.pid}-ab12/{dead.pid}"
-    left.mkdir(parents=True)
+    here = tmp_path / f"tmp/fnet-parts-{lock['host']}-{dead.pid}-ab12"
+    elsewhere = tmp_path / f"tmp/fnet-parts-another-host-{dead.pid}-ab12"
+    for left in (here, elsewhere):
+        (left / str(dead.pid)).mkdir(parents=True)
     with reach(kind).opened():
-        assert list((tmp_path / "tmp").glob(f"fnet-parts-{dead.pid}-*")) == []
+        assert (here.exists(), elsewhere.exists()) == (False, True)
 
 
 def test_another_machine_that_gives_no_sign_is_taken_to_be_gone(reach, monkeypatch):
