@@ -13,6 +13,7 @@ from fnet_cli.constants import __version__
 if TYPE_CHECKING:
     from fnet_cli.backbone.encoder import FNetEncoder
     from fnet_cli.backbone.model import FNetBackbone
+    from fnet_cli.encoding.encoder import Encoder
     from fnet_cli.encoding.job import encode_files
     from fnet_cli.encoding.options import EncodeOptions
     from fnet_cli.errors import FnetError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EncodeOptions",
+    "Encoder",
     "FNetBackbone",
     "FNetEncoder",
     "FNetTokenizer",
@@ -30,6 +32,7 @@ __all__ = [
 
 _HOMES = {
     "EncodeOptions": "fnet_cli.encoding.options",
+    "Encoder": "fnet_cli.encoding.encoder",
     "FNetBackbone": "fnet_cli.backbone.model",
     "FNetEncoder": "fnet_cli.backbone.encoder",
     "FNetTokenizer": "fnet_cli.tokenizer.tokenizer",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,7 @@ class Model:
     def __init__(self, context: JobContext) -> None:
         self.ready_at: float | None = None
         self._context = context
+        self._lock = threading.Lock()  # an encoder's rows may come from several threads
         self._loaded: tuple[Engine, BatchSize] | None = None
 
     @property
@@ -51,19 +53,20 @@ class Model:
 
     def load(self, plan: JobPlan, known: KnownTokens) -> tuple[Engine, BatchSize]:
         """Return engine and size of batches: those that were loaded, else for this plan."""
-        if self._loaded is None:
-            engine = self._context.engine_loader(
-                EngineRequest(
-                    plan.preset,
-                    plan.in_force.pooling,
-                    plan.options.dtype,
-                    plan.options.device,
-                    fixed_shapes=plan.is_worth_compiling,
+        with self._lock:
+            if self._loaded is None:
+                engine = self._context.engine_loader(
+                    EngineRequest(
+                        plan.preset,
+                        plan.in_force.pooling,
+                        plan.options.dtype,
+                        plan.options.device,
+                        fixed_shapes=plan.is_worth_compiling,
+                    )
                 )
-            )
-            self._loaded = engine, _batch_size(engine, plan, known(engine.device))
-            self.ready_at = self._context.clock()
-        return self._loaded
+                self._loaded = engine, _batch_size(engine, plan, known(engine.device))
+                self.ready_at = self._context.clock()
+            return self._loaded
 
 
 def _batch_size(engine: Engine, plan: JobPlan, known: int | None) -> BatchSize:

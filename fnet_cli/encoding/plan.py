@@ -50,7 +50,7 @@ from fnet_cli.encoding.output.stored_place import StoredPlace
 from fnet_cli.encoding.output.target import OutputTarget, check_space, rejected_path
 from fnet_cli.encoding.readers.base import RowSource
 from fnet_cli.encoding.readers.expanding import InputFiles, expanded
-from fnet_cli.encoding.rows_in import open_rows
+from fnet_cli.encoding.rows_in import RowsIn, open_rows
 from fnet_cli.errors import PresetError, UsageError
 from fnet_cli.presets.fingerprint import weights_sha256
 from fnet_cli.presets.pulling.events import EventCallback
@@ -200,21 +200,52 @@ def make_plan(
     check_options(options)
     options, files = expanded(options, settings)
     kind, path = check_output(options)
-    preset = resolve_preset(options.preset, settings, on_pull)
+    settled = settle(options, resolve_preset(options.preset, settings, on_pull))
+    rows = open_rows(options, files, settled.preset, settled.in_force.sequence_length, stdin)
+    plan = plan_rows(options, settled, (files, rows), (kind, path))
+    plan = _limited(_placed(plan, Stores(settings)))
+    _check_room(plan)
+    return plan
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a preset and the options come to, whatever the rows."""
+
+    preset: LocalPreset
+    in_force: SettingsInForce
+    shape: BatchShape
+    weights_sha256: str
+
+
+def settle(options: EncodeOptions, preset: LocalPreset) -> Settled:
+    """Return how rows are embedded; raises UsageError and PresetError."""
     in_force = settings_in_force(options, preset.encode_settings(), preset.config)
     shape = _batch_shape(options, in_force, preset)
-    sha256 = weights_sha256(preset)
-    rows = open_rows(options, files, preset, in_force.sequence_length, stdin)
+    return Settled(preset, in_force, shape, weights_sha256(preset))
+
+
+def plan_rows(
+    options: EncodeOptions,
+    settled: Settled,
+    inputs: tuple[InputFiles, RowsIn],
+    output: tuple[OutputFormat, Path | None],
+) -> JobPlan:
+    """Return the plan of rows that are opened, to an output that is a file or a stream."""
+    (files, rows), (kind, path) = inputs, output
+    preset, in_force, shape = settled.preset, settled.in_force, settled.shape
     refuse_column(EMBEDDING_COLUMN, rows.passthrough, rows.sources[0].name)
-    record = _record(options, in_force, preset, sha256) | {"pad_id": shape.pad_id, **rows.recorded}
-    embedding = _embedding_type(options, in_force, preset.config.hidden_dim)
+    record = _record(options, in_force, preset, settled.weights_sha256)
+    record |= {"pad_id": shape.pad_id, **rows.recorded}
+    dim = preset.config.hidden_dim
+    embedding = embedding_type(options.output_dtype, in_force.pooling, dim)
     schema = _output_schema(rows.sources[0].schema, rows.passthrough, embedding, record)
     window = _window_rows(options, in_force, preset)
-    plan = JobPlan(
+    return JobPlan(
         options=options,
         in_force=in_force,
         preset=preset,
-        weights_sha256=sha256,
+        weights_sha256=settled.weights_sha256,
         text=rows.tokenizing.text if rows.tokenizing else None,
         files=files,
         sources=rows.sources,
@@ -227,9 +258,6 @@ def make_plan(
         rows=total([source.rows for source in rows.sources]),
         tokens=total([source.token_count(options.token_column) for source in rows.sources]),
     )
-    plan = _limited(_placed(plan, Stores(settings)))
-    _check_room(plan)
-    return plan
 
 
 def _batch_shape(
@@ -272,13 +300,12 @@ def _output_schema(
     return pa.schema([*fields, pa.field(EMBEDDING_COLUMN, embedding, nullable=False)], metadata)
 
 
-def _embedding_type(
-    options: EncodeOptions, in_force: SettingsInForce, hidden_dim: int
-) -> pa.DataType:
-    number = pa.float16() if options.output_dtype is OutputDtype.FLOAT16 else pa.float32()
+def embedding_type(numbers: OutputDtype, pooling: Pooling, hidden_dim: int) -> pa.DataType:
+    """Return the type of the column of embeddings."""
+    number = pa.float16() if numbers is OutputDtype.FLOAT16 else pa.float32()
     # Declared non-null, since no job writes a null.
     vector = pa.list_(pa.field("element", number, nullable=False), hidden_dim)
-    if in_force.pooling is Pooling.TOKENS:
+    if pooling is Pooling.TOKENS:
         return pa.list_(pa.field("element", vector, nullable=False))
     return vector
 

@@ -58,6 +58,16 @@ def open_rows(
     )
     if all(isinstance(source, DamagedSource) for source in sources):
         raise InputDataError(str(sources[0].damage), hint="no input can be read")
+    return rows_of(sources, options, preset, sequence_length)
+
+
+def rows_of(
+    sources: tuple[RowSource, ...],
+    options: EncodeOptions,
+    preset: LocalPreset,
+    sequence_length: int,
+) -> RowsIn:
+    """Return the rows of opened inputs; raises as `open_rows`."""
     text, tokenizing = text_in_force(options, sources), None
     if text is not None:
         tokenizing = tokenizing_with(preset, options, text, sequence_length)

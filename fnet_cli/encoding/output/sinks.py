@@ -171,7 +171,7 @@ class JsonlSink:
         others = [name for name in batch.schema.names if name != self._vectors]
         rows = batch.select(others).to_pylist() if others else [{}] * batch.num_rows
         if self._vectors is not None:
-            vectors = _vectors(batch.column(self._vectors))
+            vectors = row_vectors(batch.column(self._vectors))
             rows = [
                 {**row, self._vectors: vector} for row, vector in zip(rows, vectors, strict=True)
             ]
@@ -223,7 +223,7 @@ class JsonlFileSink:
             return self._rows_before + self._lines.close()
 
 
-def _vectors(column: pa.Array) -> Iterator[np.ndarray]:
+def row_vectors(column: pa.Array) -> Iterator[np.ndarray]:
     """Yield each row's embedding: (H,), or (S, H) where a row has a vector a token."""
     if pa.types.is_fixed_size_list(column.type):
         yield from column.flatten().to_numpy().reshape(len(column), -1)
