@@ -124,6 +124,7 @@ class Encoder:
         self._settled = settle(self._options, resolve_preset(preset, settings, ignore))
         self._context = JobContext(settings, engine_loader=self._load)
         self._model = Model(self._context)
+        self._tokenizer = lru_cache(1)(LocalPreset.tokenizer)  # loaded once, like the model
 
     @classmethod
     def from_preset(cls, preset: str = "", **choices: Unpack[EncoderChoices]) -> Encoder:
@@ -280,7 +281,7 @@ class Encoder:
         options = replace(self._options, inputs=(values.name,), text=text)
         source = TableRows(values.name, values.table)
         length = self.settings.sequence_length
-        rows = rows_of((source,), options, self.preset, length)
+        rows = rows_of((source,), options, self.preset, length, self._tokenizer)
         files = InputFiles((values.name,))
         return plan_rows(options, self._settled, (files, rows), (OutputFormat.PARQUET, None))
 

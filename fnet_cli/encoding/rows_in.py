@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -26,6 +26,7 @@ from fnet_cli.encoding.texts import (
 from fnet_cli.errors import InputDataError
 from fnet_cli.presets.fingerprint import file_sha256
 from fnet_cli.presets.resolving import LocalPreset
+from fnet_cli.tokenizer.tokenizer import FNetTokenizer
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,12 @@ def rows_of(
     options: EncodeOptions,
     preset: LocalPreset,
     sequence_length: int,
+    tokenizer_of: Callable[[LocalPreset], FNetTokenizer] = LocalPreset.tokenizer,
 ) -> RowsIn:
     """Return the rows of opened inputs; raises as `open_rows`."""
     text, tokenizing = text_in_force(options, sources), None
     if text is not None:
-        tokenizing = tokenizing_with(preset, options, text, sequence_length)
+        tokenizing = tokenizing_with(preset, options, text, sequence_length, tokenizer_of)
         sources = tokenized_sources(sources, tokenizing)
     return RowsIn(
         sources=sources,

@@ -7,7 +7,7 @@ gives what `fnet tokenize` and then `fnet encode` give.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -220,9 +220,13 @@ def tokenized_sources(sources: Sequence[RowSource], how: Tokenizing) -> tuple[To
 
 
 def tokenizing_with(
-    preset: LocalPreset, options: EncodeOptions, text: TextOptions, sequence_length: int
+    preset: LocalPreset,
+    options: EncodeOptions,
+    text: TextOptions,
+    sequence_length: int,
+    tokenizer_of: Callable[[LocalPreset], FNetTokenizer],
 ) -> Tokenizing:
-    """Load the preset's tokenizer for a job.
+    """Return how a job tokenizes, with what `tokenizer_of` loads of the preset.
 
     Raises PresetError for a preset without one, or with more pieces than its model has ids, and
     UsageError where the sequence length has no room.
@@ -243,7 +247,7 @@ def tokenizing_with(
             f"{preset.handle} has no tokenizer, which text needs",
             hint="encode files of token ids with it, or take a preset that has a vocabulary",
         )
-    tokenizer = preset.tokenizer()
+    tokenizer = tokenizer_of(preset)
     pieces, ids = tokenizer.special.vocabulary_size, preset.config.vocabulary_size
     if pieces > ids:
         raise PresetError(f"{preset.vocabulary}: {pieces} pieces, the model has {ids} ids")
