@@ -169,6 +169,8 @@ class Run:
         return self._counts.rows_rejected + len(damages(self._plan.sources))
 
     def _check_errors(self, *, ended: bool) -> None:
+        if self._plan.options.max_errors is None:  # counting takes a look at every input
+            return
         check_errors(
             self._plan,
             self._work.before.errors + self._errors,
