@@ -19,6 +19,7 @@ from fnet_cli.encoding.options import (
     TextOptions,
 )
 from fnet_cli.encoding.output.journal import JobDirectory
+from fnet_cli.encoding.output.parts import has_parts
 from fnet_cli.encoding.output.places import is_named_as_directory
 from fnet_cli.encoding.output.target import (
     directory_path,
@@ -76,11 +77,11 @@ def _check_parts(options: EncodeOptions) -> None:
         raise UsageError("a cluster was described, and not asked for", hint="add --executor ray")
     if min(options.ray.cpus or 0, options.ray.gpus) < 0:
         raise UsageError("a worker cannot have less than no CPU or GPU")
-    if is_in_parts(options):
+    if is_made_of_parts(options):
         if STANDARD_STREAM in options.inputs:
             raise UsageError(
-                "standard input is not written in parts: it can be read only once",
-                hint="name a file for the output, or give the input as one",
+                "standard input is not encoded in parts: it can be read only once",
+                hint="give the input as a file; or write one file here, with one process",
             )
         return
     given = {
@@ -95,20 +96,21 @@ def _check_parts(options: EncodeOptions) -> None:
             )
 
 
+def is_made_of_parts(options: EncodeOptions) -> bool:
+    """Whether the rows are encoded part by part, also where the parts become one file."""
+    if options.output == STANDARD_STREAM:
+        return False
+    return is_in_parts(options) or options.is_shared_out or is_uri(options.output)
+
+
 def is_in_parts(options: EncodeOptions) -> bool:
     """Whether the output is a directory of parts."""
     return options.output != STANDARD_STREAM and is_named_as_directory(options.output)
 
 
 def _check_uri(options: EncodeOptions) -> None:
-    if not is_uri(options.output):
-        return
-    check_uri(options.output)
-    if not is_in_parts(options):
-        raise UsageError(
-            f"{options.output}: an output in a store is a directory of parts",
-            hint="end it with a slash, or write to a file and copy that",
-        )
+    if is_uri(options.output):
+        check_uri(options.output)
 
 
 def check_output(options: EncodeOptions) -> tuple[OutputFormat, Path | None]:
@@ -120,7 +122,7 @@ def check_output(options: EncodeOptions) -> tuple[OutputFormat, Path | None]:
     if is_in_parts(options):
         if not is_uri(options.output):
             path = directory_path(options.output)
-    elif options.output != STANDARD_STREAM:
+    elif options.output != STANDARD_STREAM and not is_uri(options.output):
         path = output_path(options.output, overwrite=_may_replace(options))
     if path is not None and options.on_error is OnError.QUARANTINE:
         may_replace = options.overwrite or options.resume
@@ -132,7 +134,10 @@ def _may_replace(options: EncodeOptions) -> bool:
     """Whether the output may be there: also a job that is gone on with may have been told so."""
     if not options.resume:
         return options.overwrite
-    saved = JobDirectory(Path(os.path.realpath(options.output))).saved()
+    directory = JobDirectory(Path(os.path.realpath(options.output)))
+    if has_parts(directory.path):  # it says so itself, when it is opened
+        return True
+    saved = directory.saved()
     return saved is not None and saved.replaces
 
 

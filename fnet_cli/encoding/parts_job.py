@@ -66,8 +66,8 @@ class PartsJob:
             check_errors(plan, total.errors, total.rows_in, ended=True)
             rows_in = total.rows_in if plan.rows is None else plan.rows
             check_counts(rows_in, total.rows_out, total.rows_rejected)
-            rejected = self._publish_rejected()
-            directory.finish()
+            rejected = self._publish_rejected()  # an output is the last to appear
+            directory.finish(self._done)
         return total, rejected
 
     def _encode(self, pending: list[Fragment]) -> None:

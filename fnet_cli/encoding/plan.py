@@ -30,6 +30,7 @@ from fnet_cli.encoding.checking import (
     check_output,
     check_sequence_length,
     is_in_parts,
+    is_made_of_parts,
     refuse_column,
     total,
 )
@@ -44,8 +45,9 @@ from fnet_cli.encoding.options import (
     TextOptions,
     settings_in_force,
 )
-from fnet_cli.encoding.output.journal import JobDirectory
-from fnet_cli.encoding.output.places import LocalPlace, Place
+from fnet_cli.encoding.output.journal import SUFFIX, JobDirectory
+from fnet_cli.encoding.output.parts import has_parts
+from fnet_cli.encoding.output.places import WHOLE, LocalPlace, Place
 from fnet_cli.encoding.output.stored_place import StoredPlace
 from fnet_cli.encoding.output.target import OutputTarget, check_space, rejected_path
 from fnet_cli.encoding.readers.base import RowSource
@@ -55,7 +57,7 @@ from fnet_cli.errors import PresetError, UsageError
 from fnet_cli.presets.fingerprint import weights_sha256
 from fnet_cli.presets.pulling.events import EventCallback
 from fnet_cli.presets.resolving import LocalPreset, resolve_preset
-from fnet_cli.stores import Stores
+from fnet_cli.stores import Stores, is_uri
 
 # A float as text: sign, eight digits, point, exponent or comma.
 _JSONL_BYTES_PER_NUMBER = 12
@@ -318,10 +320,12 @@ def _check_room(plan: JobPlan) -> None:
 
 def _bytes_there(path: Path, options: EncodeOptions) -> int:
     """Return how much of the output an unfinished job has written, which is gone on with."""
+    if not options.resume:
+        return 0
+    grown = ("data", "part-*", Path(WHOLE).name)
     with suppress(OSError):
-        if options.resume and path.is_dir():
-            return sum(part.stat().st_size for part in path.rglob("part-*"))
-        return JobDirectory(path).data.stat().st_size if options.resume else 0
+        directory = path if path.is_dir() else JobDirectory(path).path
+        return sum(file.stat().st_size for name in grown for file in directory.rglob(name))
     return 0
 
 
@@ -329,11 +333,20 @@ def _placed(plan: JobPlan, stores: Stores) -> JobPlan:
     """Return the plan with what its output is beside a path: parts, rejected rows."""
     path, rejected = plan.target.path, None
     place: Place | None = None
-    if is_in_parts(plan.options):
-        place = StoredPlace(plan.options.output, stores) if path is None else LocalPlace(path)
-    elif path is not None and plan.options.on_error is OnError.QUARANTINE:
+    if path is None:
+        if is_uri(plan.options.output):
+            place = _stored(plan.options.output, stores, is_file=not is_in_parts(plan.options))
+    elif is_in_parts(plan.options):
+        place = LocalPlace(path)
+    elif is_made_of_parts(plan.options) or has_parts(JobDirectory(path).path):
+        place = LocalPlace(JobDirectory(path).path, whole=path)
+    elif plan.options.on_error is OnError.QUARANTINE:
         rejected = rejected_path(path)
     return replace(plan, target=replace(plan.target, rejected=rejected, place=place))
+
+
+def _stored(uri: str, stores: Stores, *, is_file: bool) -> StoredPlace:
+    return StoredPlace(uri + SUFFIX, stores, whole=uri) if is_file else StoredPlace(uri, stores)
 
 
 def _limited(plan: JobPlan) -> JobPlan:

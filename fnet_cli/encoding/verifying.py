@@ -14,6 +14,7 @@ from fnet_cli.constants import EMBEDDING_COLUMN
 from fnet_cli.encoding.examining import OutputCheck, examine
 from fnet_cli.encoding.examining_parts import Directory, DirectoryCheck, examine_directory
 from fnet_cli.encoding.output.journal import SUFFIX, JobDirectory
+from fnet_cli.encoding.output.parts import JOB, PartsDirectory, has_parts
 from fnet_cli.encoding.output.places import LocalPlace
 from fnet_cli.encoding.output.stored_place import StoredPlace
 from fnet_cli.encoding.output.target import output_format_of
@@ -39,7 +40,8 @@ def verify_outputs(
 ) -> list[OutputCheck | DirectoryCheck]:
     """Check several outputs, as `verify_output` does; all are looked up before one is read.
 
-    A URI is of a directory in a store, to which `settings` give access; raises NetworkError, too.
+    A URI is of a file or a directory in a store, to which `settings` give access; raises
+    NetworkError, too.
     """
     stores = Stores(settings or Settings())
     return [_checked(found, column) for found in [_find(path, stores) for path in paths]]
@@ -50,6 +52,7 @@ class _File:
     """What is there under the name of a file: it, a job that has not ended, or both."""
 
     path: str
+    place: str | StoredFile
     is_file: bool
     unfinished_job: bool
     unfinished_rows: int | None
@@ -59,7 +62,7 @@ def _checked(found: _File | Directory, column: str) -> OutputCheck | DirectoryCh
     if isinstance(found, Directory):
         return examine_directory(found, column)
     if found.is_file:
-        check = examine(found.path, column, found.path)
+        check = examine(found.place, column, found.path)
     else:
         kept = "it is of another version of fnet"
         if found.unfinished_rows is not None:
@@ -77,7 +80,7 @@ def _find(name: str, stores: Stores) -> _File | Directory:
         check_uri(name)
     path = local_path(name)
     if is_uri(path):
-        return _stored_directory(path, stores)
+        return _stored_file(path, stores) or _stored_directory(path, stores)
     try:
         if Path(path).is_dir():
             return _directory(path)
@@ -106,7 +109,7 @@ def _file(path: str) -> _File:
             Path(path).open("rb").close()
     except FileNotFoundError:
         if unfinished:
-            return _File(path, False, unfinished, rows)
+            return _File(path, path, False, unfinished, rows)
         empty = job.path.is_dir()
         hint = f"{job.path.name} is there, but nothing in it to go on with" if empty else ""
         raise InputDataError(f"{path}: no such file", hint=hint) from None
@@ -114,12 +117,15 @@ def _file(path: str) -> _File:
         raise InputDataError(f"{path}: {error.strerror}") from error
     if not stat.S_ISREG(mode):
         raise InputDataError(f"{path}: is not a regular file")
-    return _File(path, True, unfinished, rows)
+    return _File(path, path, True, unfinished, rows)
 
 
 def _left_by(job: JobDirectory) -> tuple[bool, int | None]:
     """Return whether a job has not ended, and how many rows it keeps, where that can be told."""
     try:
+        if has_parts(job.path):
+            directory = PartsDirectory.at(LocalPlace(job.path, whole=job.output))
+            return True, directory.rows_kept()
         saved = job.saved()
     except OutputError:  # of another version
         return True, None
@@ -156,6 +162,18 @@ def _refuse_unreadable(error: OSError) -> None:
         raise error
 
 
+def _stored_file(uri: str, stores: Stores) -> _File | None:
+    """Return the file of a URI, or the job that has not ended with it; None where there is none."""
+    if uri.endswith("/") or output_format_of(uri) is None:
+        return None
+    place = StoredPlace(uri + SUFFIX, stores, whole=uri)
+    is_file, unfinished = place.whole_exists(), place.read(JOB) is not None
+    if not (is_file or unfinished):
+        return None
+    rows = PartsDirectory.at(place).rows_kept() if unfinished else None
+    return _File(uri, StoredFile(uri, stores), is_file, unfinished, rows)
+
+
 def _stored_directory(uri: str, stores: Stores) -> Directory:
     place = StoredPlace(uri, stores)
     try:
@@ -171,8 +189,5 @@ def _with_files(directory: Directory) -> Directory:
     if not directory.has_journal and not directory.files():
         raise InputDataError(
             f"{directory.name}: there is no Parquet or JSON lines file in it",
-            hint="a single file of a store is to be fetched first"
-            if is_uri(directory.name)
-            else "",
         )
     return directory

@@ -24,6 +24,7 @@ from fnet_cli.files import replacing, sync
 
 _FORMAT = 1
 SUFFIX = ".fnet"
+JOURNAL = "journal.jsonl"
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class JobDirectory:
 
     @property
     def _journal(self) -> Path:
-        return self.path / "journal.jsonl"
+        return self.path / JOURNAL
 
     def begin(self, job: Mapping[str, Any], *, replaces: bool) -> None:
         """Make the directory anew for a job, over what is there but the lock."""
@@ -159,7 +160,7 @@ class JobDirectory:
 
     def clear(self) -> None:
         """Remove what a job has left."""
-        for name in ("journal.jsonl", "job.json", "data", "rejected.jsonl"):
+        for name in (JOURNAL, "job.json", "data", "rejected.jsonl"):
             (self.path / name).unlink(missing_ok=True)
 
 

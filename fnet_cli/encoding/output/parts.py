@@ -6,6 +6,10 @@ out/_fnet/job.json             what the job is; one that differs is not gone on 
 out/_fnet/part-00000.json      what the part came to: it is done when both are there
 out/_fnet/part-00000.rejected.jsonl    its rows that could not be used
 out/_fnet/part-00000/          where it grows, as the only file of another job does
+
+Where the output is one file, out.parquet, all this is in out.parquet.fnet/ until the parts are
+joined, in order, to that file. _SUCCESS then says that it is whole, and job.json is the first to
+go after that: with both of them, every record is there.
 """
 
 from __future__ import annotations
@@ -21,14 +25,16 @@ from typing import Any
 import orjson
 
 from fnet_cli.encoding.options import OutputFormat, Restart
-from fnet_cli.encoding.output.journal import JobDirectory
+from fnet_cli.encoding.output.joining import joint_of
+from fnet_cli.encoding.output.journal import JOURNAL, JobDirectory
 from fnet_cli.encoding.output.opening import JobOutput, JobStart, open_file, refuse_another
-from fnet_cli.encoding.output.places import RECORDS, Place
+from fnet_cli.encoding.output.places import RECORDS, WHOLE, Place
 from fnet_cli.encoding.output.target import OutputTarget
-from fnet_cli.errors import OutputError
+from fnet_cli.encoding.output.thrift_compact import ThriftError
+from fnet_cli.errors import IntegrityError, OutputError
 
 SUCCESS = "_SUCCESS"
-_JOB = f"{RECORDS}/job.json"
+JOB = f"{RECORDS}/job.json"
 _FORMAT = 1
 _MOST_PARTS = 1_000_000  # more are in no job; who looks for each would never end
 _SUFFIXES = {OutputFormat.PARQUET: ".parquet", OutputFormat.JSONL: ".jsonl"}
@@ -79,7 +85,7 @@ class PartsDirectory:
     def __init__(self, place: Place, kind: OutputFormat, count: int) -> None:
         self.place = place
         self.count = count
-        self._suffix = _SUFFIXES[kind]
+        self._kind, self._suffix = kind, _SUFFIXES[kind]
 
     @classmethod
     def at(cls, place: Place) -> PartsDirectory:
@@ -103,13 +109,19 @@ class PartsDirectory:
                 yield done
             except BaseException:
                 if not self._has_rows():
-                    self.place.remove(_JOB)
+                    self.place.remove(JOB)
                 raise
 
     def _has_rows(self) -> bool:
         """Whether there is anything to go on with: a part, or what of one has grown."""
-        is_done = any(name.startswith("part-") for name in self.place.names())
-        return is_done or self.rows_under_way() > 0
+        present = self.place.names()
+        is_done = SUCCESS in present or any(name.startswith("part-") for name in present)
+        return is_done or self.place.joined_bytes() > 0 or self.rows_under_way() > 0
+
+    def rows_kept(self) -> int:
+        """Return how many rows a job that did not end has made."""
+        done = self._done(self.place.names())
+        return sum(record.rows_out for record in done.values()) + self.rows_under_way()
 
     def rows_under_way(self) -> int:
         """Return how many rows are kept of parts that are not done."""
@@ -123,21 +135,27 @@ class PartsDirectory:
 
     def _begin(self, job: Mapping[str, Any], restart: Restart) -> dict[int, PartRecord]:
         present = self.place.names()
-        self._refuse_foreign(present, begun=_JOB in present)
-        if _JOB in present and restart is not Restart.OVERWRITE:
+        if self.place.whole is None:
+            self._refuse_foreign(present, begun=JOB in present)
+        else:
+            present = self._without_another(present, restart)
+            self._refuse_existing(present, restart)
+        if JOB in present and restart is not Restart.OVERWRITE:
             _, saved = saved_parts(self.place)
             if restart is Restart.NEVER:
                 self._refuse_begun(present)
             refuse_another(self.place.name, saved, job)
             return self._done(present)
         self.place.clear_work()
+        self.place.remove(WHOLE)
         # What says that all is there goes first, what says which job it is last.
-        order = [SUCCESS, *sorted(set(present) - {SUCCESS, _JOB}), _JOB]
+        order = [SUCCESS, *sorted(set(present) - {SUCCESS, JOB}), JOB]
         for name in order:
             if name in present:
                 self.place.remove(name)
-        document = {"format": _FORMAT, "parts": self.count, "job": job}
-        self.place.write(_JOB, orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        replaces = restart is Restart.OVERWRITE
+        document = {"format": _FORMAT, "parts": self.count, "job": job, "replaces": replaces}
+        self.place.write(JOB, orjson.dumps(document, option=orjson.OPT_INDENT_2))
         return {}
 
     def _refuse_foreign(self, present: Mapping[str, int], *, begun: bool) -> None:
@@ -148,8 +166,34 @@ class PartsDirectory:
                 hint="name a directory that is new or empty",
             )
 
+    def _without_another(self, present: dict[str, int], restart: Restart) -> dict[str, int]:
+        """Return what there is of a job in parts, in the hidden directory of a file.
+
+        What has ended is removed. Raises OutputError for a job that grows the file in place.
+        """
+        has_ended = SUCCESS in present and JOB not in present
+        grown = {name for name in present if not _OURS.fullmatch(name)}
+        if JOURNAL in grown and restart is not Restart.OVERWRITE:
+            raise OutputError(
+                f"{self.place.name} has rows of a job that was begun by one process",
+                hint="--resume goes on with it without --workers and --executor, --overwrite "
+                "starts again",
+            )
+        for name in present if has_ended else grown:
+            self.place.remove(name)
+        return {} if has_ended else {name: present[name] for name in set(present) - grown}
+
+    def _refuse_existing(self, present: Mapping[str, int], restart: Restart) -> None:
+        if restart is Restart.OVERWRITE or not self.place.whole_exists():
+            return
+        if restart is Restart.RESUME and JOB in present:
+            document = orjson.loads(self.place.read(JOB) or b"{}")
+            if SUCCESS in present or document.get("replaces") is True:
+                return
+        raise OutputError(f"{self.place.whole} exists", hint="--overwrite replaces it")
+
     def _refuse_begun(self, present: Mapping[str, int]) -> None:
-        if SUCCESS in present:
+        if SUCCESS in present and self.place.whole is None:
             raise OutputError(f"{self.place.name} exists", hint="--overwrite replaces it")
         raise OutputError(
             f"{self.place.name} has {len(self._done(present)):,} of {self.count:,} parts of a job "
@@ -158,13 +202,18 @@ class PartsDirectory:
         )
 
     def _done(self, present: Mapping[str, int]) -> dict[int, PartRecord]:
-        """Return the records of parts that are there as they were written."""
+        """Return the records of parts that are there as they were written, or joined already."""
         done = {}
+        joined, end = self.place.joined_bytes(), 0
         for number in range(self.count):
-            if self.record_of(number) in present and self.name_of(number) in present:
-                record = self.noted(number)
-                if record is not None and record.bytes == present[self.name_of(number)]:
-                    done[number] = record
+            record = self.noted(number) if self.record_of(number) in present else None
+            if record is None:
+                joined = 0  # what follows is not in it
+                continue
+            end += record.bytes
+            is_joined = end <= joined or (self.place.whole is not None and SUCCESS in present)
+            if is_joined or record.bytes == present.get(self.name_of(number)):
+                done[number] = record
         return done
 
     def name_of(self, number: int) -> str:
@@ -227,16 +276,48 @@ class PartsDirectory:
             if done[number].rejected_bytes:
                 yield self.place.read(self.rejected_of(number)) or b""
 
-    def finish(self) -> None:
-        """Say that the last part is there, after removing what attempts have left."""
+    def finish(self, done: Mapping[int, PartRecord]) -> None:
+        """Say that the last part is there, after removing what attempts have left.
+
+        Where the parts become one file, it is there after that, and nothing else.
+        """
         self.place.clear_work()
-        self.place.write(SUCCESS, b"")
+        if self.place.whole is None:
+            self.place.write(SUCCESS, b"")
+            return
+        if SUCCESS not in self.place.names():
+            self._join(done)
+            self.place.write(SUCCESS, b"")
+        self.place.reveal()
+        for name in (JOB, *(set(self.place.names()) - {JOB, SUCCESS}), SUCCESS):
+            self.place.remove(name)
+
+    def _join(self, done: Mapping[int, PartRecord]) -> None:
+        joint = joint_of(self._kind)
+        parts = [(self.name_of(number), done[number].bytes) for number in sorted(done)]
+        try:
+            self.place.assemble(parts, joint)
+        except ThriftError as error:
+            raise OutputError(
+                f"{self.place.name}: a part is damaged: {error}", hint="--overwrite starts again"
+            ) from error
+        rows = sum(record.rows_out for record in done.values())
+        if joint.rows not in (None, rows):
+            raise IntegrityError(
+                f"{self.place.name}: the parts have {joint.rows:,} rows, and {rows:,} were written",
+                hint="--overwrite starts again",
+            )
+
+
+def has_parts(directory: Path) -> bool:
+    """Whether a directory of this machine has a job in parts."""
+    return (directory / JOB).exists()
 
 
 def saved_parts(place: Place) -> tuple[int, Mapping[str, Any]]:
     """Return how many parts the job at a place has, and what it is; OutputError where none is."""
     try:
-        document = orjson.loads(place.read(_JOB) or b"")
+        document = orjson.loads(place.read(JOB) or b"")
     except orjson.JSONDecodeError:
         document = None
     found = document if isinstance(document, dict) and document.get("format") == _FORMAT else {}
@@ -248,7 +329,7 @@ def saved_parts(place: Place) -> tuple[int, Mapping[str, Any]]:
 
 def _no_job(place: Place) -> OutputError:
     return OutputError(
-        f"{place.name}/{_JOB} is damaged, or of another version of fnet",
+        f"{place.name}/{JOB} is damaged, or of another version of fnet",
         hint="go on with that version, or --overwrite starts again",
     )
 

@@ -9,20 +9,20 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
 
-from fnet_cli.encoding.output.places import RECORDS, is_at_work
+from fnet_cli.encoding.output.joining import Joint
+from fnet_cli.encoding.output.places import COPY_BYTES, RECORDS, is_at_work
 from fnet_cli.errors import FnetError, OutputError
 from fnet_cli.patience import interruptible
 from fnet_cli.stores import Stores, store_errors
 
 T = TypeVar("T")
-_CHUNK_BYTES = 8 * 1024**2
 _LOCK = f"{RECORDS}/lock"
 # Who holds a place says so again and again; who has not for the longer time is gone.
 _SIGN_SECONDS = 10.0
@@ -34,19 +34,23 @@ _ATOMIC = ("s3", "gcs")
 class StoredPlace:
     """A directory in a store, `uri`. What grows for it is in `temporary`, and gone with the job.
 
+    Its parts become the object `whole` in the end, or stay where that is None.
     It can be sent to another process, which works in a directory of its own.
     """
 
     keeps_work = False
 
-    def __init__(self, uri: str, stores: Stores, temporary: Path | None = None) -> None:
+    def __init__(
+        self, uri: str, stores: Stores, whole: str | None = None, temporary: Path | None = None
+    ) -> None:
         self.name = uri.rstrip("/")
+        self.whole = whole
         self._stores = stores
         name = f"{_temporary_prefix()}{os.getpid()}-{secrets.token_hex(4)}"
         self._temporary = temporary or Path(tempfile.gettempdir(), name)
 
-    def __reduce__(self) -> tuple[type[StoredPlace], tuple[str, Stores, Path]]:
-        return type(self), (self.name, self._stores, self._temporary)
+    def __reduce__(self) -> tuple[type[StoredPlace], tuple[str, Stores, str | None, Path]]:
+        return type(self), (self.name, self._stores, self.whole, self._temporary)
 
     @property
     def work(self) -> Path:
@@ -79,6 +83,19 @@ class StoredPlace:
             ended.set()
             sign.join(1.0)
             self.remove(_LOCK)
+            if self.whole is not None:
+                self._remove_empty()
+
+    def _remove_empty(self) -> None:
+        """Remove the directories of a place that was hidden, where the store has such things."""
+        if not self.names():
+
+            def remove(filesystem: Any, path: str) -> None:
+                if filesystem.type_name not in _ATOMIC:
+                    with suppress(FileNotFoundError):
+                        filesystem.delete_dir(path)
+
+            self._with_store("", remove)
 
     def _refuse_held(self) -> None:
         """Raise OutputError where somebody works here, after a look whether they are alive."""
@@ -164,7 +181,7 @@ class StoredPlace:
 
         def chunks() -> Iterator[bytes]:
             with file.open("rb") as stream:
-                while chunk := stream.read(_CHUNK_BYTES):
+                while chunk := stream.read(COPY_BYTES):
                     yield chunk
 
         self._put(name, chunks)
@@ -178,16 +195,46 @@ class StoredPlace:
         """Remove nothing: what others have begun is on their machines."""
 
     def beside(self, suffix: str) -> str:
-        """Return the URI of a file beside the directory."""
-        return self.name + suffix
+        """Return the URI of a file beside the output."""
+        return (self.whole or self.name) + suffix
 
     def write_beside(self, suffix: str, chunks: Iterable[bytes]) -> None:
-        """Put a file beside the directory."""
-        self._put_at(self.name + suffix, lambda: iter(chunks))
+        """Put a file beside the output."""
+        self._put_at(self.beside(suffix), lambda: iter(chunks))
 
     def remove_beside(self, suffix: str) -> None:
-        """Remove a file beside the directory."""
-        self._at(self.name + suffix, _removed)
+        """Remove a file beside the output."""
+        self._at(self.beside(suffix), _removed)
+
+    def whole_exists(self) -> bool:
+        """Whether there is an object, or a file, of that name."""
+
+        def exists(filesystem: Any, path: str) -> bool:
+            return bool(filesystem.get_file_info(path).is_file)
+
+        return self.whole is not None and self._at(self.whole, exists)
+
+    def joined_bytes(self) -> int:
+        """Return 0: parts stay until all have been copied."""
+        return 0
+
+    def assemble(self, parts: Sequence[tuple[str, int]], joint: Joint) -> None:
+        """Copy part by part into the object, which appears when the last byte has come."""
+
+        def chunks() -> Iterator[bytes]:
+            for name, size in parts:
+                filesystem, path = self._stores.place(f"{self.name}/{name}")
+                with filesystem.open_input_file(path) as part:
+                    joint.add(part, size, size)
+                    part.seek(0)
+                    while chunk := part.read(COPY_BYTES):
+                        yield chunk
+            yield joint.end()
+
+        self._put_at(self.beside(""), chunks)
+
+    def reveal(self) -> None:
+        """Nothing is left to do."""
 
     def _put(self, name: str, chunks: Callable[[], Iterator[bytes]]) -> None:
         self._put_at(f"{self.name}/{name}", chunks)
