@@ -89,7 +89,6 @@ def test_a_job_that_is_killed_again_and_again_is_as_if_it_was_not(store, tmp_pat
 @pytest.mark.parametrize(
     ("output", "code", "message"),
     [
-        ("s3://parts/one.parquet", 2, "an output in a store is a directory of parts"),
         ("s3://someone:s3cr3t@parts/out/", 2, "credentials seem to stand in this URI"),
         ("s3://no-such-bucket/out/", 7, "no-such-bucket"),
         ("s3://parts/in/", 2, "is the output, and has the input"),
