@@ -24,7 +24,9 @@ from fnet_cli.stores import Stores, store_errors
 
 T = TypeVar("T")
 _LOCK = f"{RECORDS}/lock"
-# Who holds a place says so again and again; who has not for the longer time is gone.
+# Who holds a place says so again and again; who has not for the longer time is gone. Stores cannot
+# all make an object only where there is none, so who comes first is what stands there a moment on.
+_FIRST_SIGN_SECONDS = 1.0
 _SIGN_SECONDS = 10.0
 _SILENT_SECONDS = 35.0
 # These have an object under its name when the last byte has come; elsewhere it is renamed then.
@@ -48,6 +50,7 @@ class StoredPlace:
         self._stores = stores
         name = f"{_temporary_prefix()}{os.getpid()}-{secrets.token_hex(4)}"
         self._temporary = temporary or Path(tempfile.gettempdir(), name)
+        self._lost_to: tuple[str, int] | None = None
 
     def __reduce__(self) -> tuple[type[StoredPlace], tuple[str, Stores, str | None, Path]]:
         return type(self), (self.name, self._stores, self.whole, self._temporary)
@@ -71,8 +74,8 @@ class StoredPlace:
 
     @contextmanager
     def _held(self) -> Iterator[None]:
-        self._refuse_held()
         self._refuse_missing_bucket()
+        self._refuse_held()
         ended = threading.Event()
         sign = threading.Thread(target=self._sign, args=(ended,), name="fnet-lock", daemon=True)
         self._write_lock()
@@ -82,9 +85,10 @@ class StoredPlace:
         finally:
             ended.set()
             sign.join(1.0)
-            self.remove(_LOCK)
-            if self.whole is not None:
-                self._remove_empty()
+            if self._lost_to is None:
+                self.remove(_LOCK)
+                if self.whole is not None:
+                    self._remove_empty()
 
     def _remove_empty(self) -> None:
         """Remove the directories of a place that was hidden, where the store has such things."""
@@ -113,7 +117,11 @@ class StoredPlace:
                 time.sleep(1.0)
             if now in (before, None):
                 return
-        raise OutputError(
+        raise self._held_by(holder)
+
+    def _held_by(self, holder: tuple[str, int]) -> OutputError:
+        host, process = holder
+        return OutputError(
             f"{self.name} is being written by process {process} on {host}",
             hint="wait for it; if it runs nowhere, try again in a minute",
         )
@@ -133,8 +141,14 @@ class StoredPlace:
         self.write(_LOCK, orjson.dumps(lock))
 
     def _sign(self, ended: threading.Event) -> None:
-        while not ended.wait(_SIGN_SECONDS):
+        seconds = _FIRST_SIGN_SECONDS
+        while not ended.wait(seconds):
+            seconds = _SIGN_SECONDS
             with suppress(FnetError):  # a store that is away is said where rows are written
+                holder = _holder(self.read(_LOCK))
+                if holder not in (None, (socket.gethostname(), os.getpid())):
+                    self._lost_to = holder
+                    return
                 self._write_lock()
 
     def names(self) -> dict[str, int]:
@@ -240,6 +254,9 @@ class StoredPlace:
         self._put_at(f"{self.name}/{name}", chunks)
 
     def _put_at(self, uri: str, chunks: Callable[[], Iterator[bytes]]) -> None:
+        if self._lost_to is not None:
+            raise self._held_by(self._lost_to)
+
         def sent(filesystem: Any, path: str) -> None:
             is_atomic = filesystem.type_name in _ATOMIC
             place = path if is_atomic else f"{path}.{os.getpid()}.tmp"

@@ -144,6 +144,21 @@ def test_who_holds_a_place_says_so_again_and_again(reach, monkeypatch):
     assert place.read("_fnet/lock") is None
 
 
+def test_of_two_that_begin_at_once_the_one_whose_lock_is_gone_gives_way(reach, monkeypatch):
+    monkeypatch.setattr(stored_place, "_FIRST_SIGN_SECONDS", 0.05)
+    place, others = reach("s3"), b'{"host": "elsewhere", "process": 5, "sign": 1}'
+
+    def write_on() -> None:
+        deadline = stored_place.time.monotonic() + 10
+        while stored_place.time.monotonic() < deadline:
+            place.write("part-00000.parquet", b"")
+
+    with pytest.raises(OutputError, match="by process 5 on elsewhere"), place.opened():
+        reach("s3").write("_fnet/lock", others)
+        write_on()
+    assert place.read("_fnet/lock") == others
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_left_on_this_machine_in_the_end(reach, kind, tmp_path):
     with reach(kind).opened() as _, pytest.raises(KeyError):
