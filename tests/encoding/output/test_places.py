@@ -148,14 +148,14 @@ def test_of_two_that_begin_at_once_the_one_whose_lock_is_gone_gives_way(reach, m
     monkeypatch.setattr(stored_place, "_FIRST_SIGN_SECONDS", 0.05)
     place, others = reach("s3"), b'{"host": "elsewhere", "process": 5, "sign": 1}'
 
-    def write_on() -> None:
+    def lose() -> None:
+        reach("s3").write("_fnet/lock", others)
         deadline = stored_place.time.monotonic() + 10
         while stored_place.time.monotonic() < deadline:
             place.write("part-00000.parquet", b"")
 
     with pytest.raises(OutputError, match="by process 5 on elsewhere"), place.opened():
-        reach("s3").write("_fnet/lock", others)
-        write_on()
+        lose()
     assert place.read("_fnet/lock") == others
 
 
