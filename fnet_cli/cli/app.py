@@ -9,6 +9,7 @@ import typer
 from fnet_cli.cli import caches, store  # noqa: F401 - they add their commands
 from fnet_cli.cli.bench import bench
 from fnet_cli.cli.encode import encode
+from fnet_cli.cli.pinning import PinnedCommand
 from fnet_cli.cli.presets import presets_app
 from fnet_cli.cli.summary import summary
 from fnet_cli.cli.tokenize import detokenize, tokenize
@@ -40,8 +41,8 @@ def _options(
     """Options before the command."""
 
 
-app.command()(encode)
-app.command()(tokenize)
+app.command(cls=PinnedCommand)(encode)
+app.command(cls=PinnedCommand)(tokenize)
 app.command()(detokenize)
 app.command()(verify_output)
 app.command()(summary)

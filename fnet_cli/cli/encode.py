@@ -56,6 +56,7 @@ from fnet_cli.cli.job_options import (
     split_names,
     text_options,
 )
+from fnet_cli.cli.pinning import pinned_names
 from fnet_cli.cli.settings import current_settings
 from fnet_cli.cli.streams import say
 from fnet_cli.config import Settings
@@ -86,6 +87,7 @@ _DEFAULT = "Default: the preset's recommendation, else"
 
 # Typer reads a command's options from its signature, so they cannot be one value before here.
 def encode(  # noqa: PLR0913
+    context: typer.Context,
     inputs: Inputs,
     output: OutputFile,
     preset: Preset = "",
@@ -211,6 +213,7 @@ def encode(  # noqa: PLR0913
         workers=workers,
         executor=executor,
         ray=RayOptions(address, cpus_per_worker, gpus_per_worker),
+        pinned=pinned_names(context),
     )
     run = _dry_run if dry_run else _run
     run(options, current_settings(offline=offline, endpoint=endpoint), quiet=quiet, as_json=as_json)

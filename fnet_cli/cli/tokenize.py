@@ -36,6 +36,7 @@ from fnet_cli.cli.job_options import (
     split_names,
     text_options,
 )
+from fnet_cli.cli.pinning import pinned_names
 from fnet_cli.cli.settings import Offline, Quiet, current_settings
 from fnet_cli.config import Settings
 from fnet_cli.constants import SEGMENT_COLUMN, TEXT_COLUMN, TOKEN_COLUMN
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 # Typer reads a command's options from its signature, so they cannot be one value before here.
 def tokenize(  # noqa: PLR0913
+    context: typer.Context,
     inputs: Inputs,
     output: OutputFile,
     preset: Preset = "",
@@ -114,6 +116,7 @@ def tokenize(  # noqa: PLR0913
         truncate=truncate,
         limit=limit,
         overwrite=overwrite,
+        pinned=pinned_names(context),
     )
     settings = current_settings(offline=offline, endpoint=endpoint)
     _run(options, settings, quiet=quiet, as_json=as_json)

@@ -38,7 +38,9 @@ def test_the_environment_wins(pulled):
 
 
 def test_what_else_is_in_the_file_stays(pulled):
-    text = '# mine\npreset = "f_net_mini_en" # the small one\n\n[other]\nkey = [1, 2] # why\n'
+    text = (
+        '# mine\npreset = "f_net_mini_en" # the small one\n\n[encode]\ncolumns = ["a", "b"] # why\n'
+    )
     config_of(pulled).parent.mkdir(parents=True)
     config_of(pulled).write_text(text)
     pulled.ok("presets", "use", ON_HUB)
