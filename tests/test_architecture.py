@@ -129,7 +129,8 @@ def loaded_by_command(*arguments: str, code: int = 0) -> set[str]:
 @pytest.mark.parametrize(
     "command",
     ["--help", "--version", "encode --help", "presets inspect --help", "summary",
-     "summary f_net_large_en", "summary f_net_large_en --format table", "presets list"],
+     "summary f_net_large_en", "summary f_net_large_en --format table", "presets list",
+     "config show"],
 )  # fmt: skip
 def test_commands_that_look_load_no_heavy_package(command):
     assert not loaded_by_command(*command.split()) & (HEAVY | {"h5py", "sentencepiece", "numpy"})

@@ -8,6 +8,7 @@ import typer
 
 from fnet_cli.cli import caches, store  # noqa: F401 - they add their commands
 from fnet_cli.cli.bench import bench
+from fnet_cli.cli.config import config_app
 from fnet_cli.cli.encode import encode
 from fnet_cli.cli.pinning import PinnedCommand
 from fnet_cli.cli.presets import presets_app
@@ -48,3 +49,4 @@ app.command()(verify_output)
 app.command()(summary)
 app.command()(bench)
 app.add_typer(presets_app)
+app.add_typer(config_app)

@@ -8,6 +8,7 @@ from fnet_cli.config.settings import (
     Pinned,
     Settings,
     find_settings,
+    user_file,
 )
 from fnet_cli.config.writing import remove_setting, save_default_preset, save_setting
 
@@ -22,4 +23,5 @@ __all__ = [
     "remove_setting",
     "save_default_preset",
     "save_setting",
+    "user_file",
 ]

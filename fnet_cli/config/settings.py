@@ -112,7 +112,7 @@ SETTINGS = (
     Setting("s3_region", "s3_region", TEXT,
             (Variable("AWS_REGION"), Variable("AWS_DEFAULT_REGION"))),
 )  # fmt: skip
-_TRUSTED = "trusted"
+TRUSTED = "trusted"
 _CONFIG_FILE = Setting(
     "", "config_file", PATH, (Variable("FNET_CONFIG"),),
     (Variable("XDG_CONFIG_HOME", ("fnet", "config.toml")),),
@@ -144,13 +144,20 @@ class Pinned:
 class FoundSettings:
     """Settings, the origin of each by its key, and the options that files pin, by command.
 
-    `files` are the files that there are, first the one that wins.
+    `trusted` are the directories of others whose project's files the user reads. `project` is the
+    project's file, where there is one.
     """
 
     settings: Settings
     origins: Mapping[str, Origin]
     pinned: Mapping[str, Mapping[str, Pinned]] = field(default_factory=dict)
-    files: tuple[Path, ...] = ()
+    trusted: tuple[Path, ...] = ()
+    project: Path | None = None
+
+
+def user_file(environ: Mapping[str, str]) -> Path:
+    """Return where the user's file of settings is, or would be; it is not looked at."""
+    return Path(_resolved(_CONFIG_FILE, environ, [])[0])
 
 
 def find_settings(environ: Mapping[str, str], directory: Path | None = None) -> FoundSettings:
@@ -160,15 +167,17 @@ def find_settings(environ: Mapping[str, str], directory: Path | None = None) -> 
     there is no project. Raises UsageError for a value or a file that cannot be used, and for a
     project's file of somebody else or with settings that only users make: caches and servers.
     """
-    config_file, _ = _resolved(_CONFIG_FILE, environ, [])
-    user = read_settings_file(config_file)
+    user = read_settings_file(user_file(environ))
     known = {setting.key: setting.kind for setting in SETTINGS}
-    check_keys(user, user.document, (*known, _TRUSTED, *COMMAND_TABLES))
+    check_keys(user, user.document, (*known, TRUSTED, *COMMAND_TABLES))
+    trusted = PATHS.from_toml(
+        user.document.get(TRUSTED, []), user.name_of(TRUSTED), user.path.parent
+    )
     files = [(user, known)]
-    project = _project(environ, directory, user)
+    project = _project(environ, directory, user.path, trusted)
     if project is not None:
         files.insert(0, (project, _of_projects(project)))
-    chosen: dict[str, Any] = {"config_file": config_file}
+    chosen: dict[str, Any] = {"config_file": user.path}
     origins: dict[str, Origin] = {}
     for setting in SETTINGS:
         chosen[setting.attribute], origins[setting.key] = _resolved(setting, environ, files)
@@ -176,22 +185,21 @@ def find_settings(environ: Mapping[str, str], directory: Path | None = None) -> 
         Settings(**chosen),
         origins,
         {command: _pinned(command, [file for file, _ in files]) for command in COMMAND_TABLES},
-        tuple(file.path for file, _ in files if file.document),
+        trusted,
+        None if project is None else project.path,
     )
 
 
 def _project(
-    environ: Mapping[str, str], directory: Path | None, user: SettingsFile
+    environ: Mapping[str, str], directory: Path | None, user: Path, trusted: Sequence[Path]
 ) -> SettingsFile | None:
-    name = user.name_of(_TRUSTED)
-    trusted = PATHS.from_toml(user.document.get(_TRUSTED, []), name, user.path.parent)
     if directory is None:
         return None
     if named := environ.get("FNET_PROJECT"):
         return read_settings_file(Path(named).expanduser().absolute(), must_exist=True)
     try:
         path = find_project_file(directory, environ.get("HOME", ""))
-        if path is None or path == user.path.absolute():
+        if path is None or path == user.absolute():
             return None
         check_owner(path, current_user(), trusted)
     except OSError as error:  # a directory above that must not be looked into
@@ -201,9 +209,9 @@ def _project(
 
 def _of_projects(file: SettingsFile) -> dict[str, Kind]:
     """Return the settings that a project's file may make; UsageError where it makes others."""
-    kinds = {setting.key: setting.in_project for setting in SETTINGS}
+    kinds = {TRUSTED: None, **{setting.key: setting.in_project for setting in SETTINGS}}
     for key in file.document:
-        if key == _TRUSTED or kinds.get(key, PATH) is None:
+        if key in kinds and kinds[key] is None:
             raise UsageError(
                 f"{file.name_of(key)} cannot be set by a project, which does not decide where "
                 "files are kept, or whom fnet connects to",

@@ -30,6 +30,8 @@ def save_setting(path: Path, keys: Sequence[str], value: Any) -> None:
     place: Any = document
     for table in tables:
         place = place.setdefault(table, tomlkit.table())
+        if not isinstance(place, dict):
+            raise UsageError(f"{path}: {table} is no table", hint="correct or remove it")
     place[key] = value
     _write(path, document)
 
@@ -40,8 +42,8 @@ def remove_setting(path: Path, keys: Sequence[str]) -> bool:
     *tables, key = keys
     place: Any = document
     for table in tables:
-        place = place.get(table, {})
-    if key not in place:
+        place = place.get(table) if isinstance(place, dict) else None
+    if not isinstance(place, dict) or key not in place:
         return False
     del place[key]
     _write(path, document)
