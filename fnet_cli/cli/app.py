@@ -27,8 +27,9 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(context: typer.Context, wanted: bool) -> None:
+    # A shell that completes a line only reads it.
+    if wanted and not context.resilient_parsing:
         typer.echo(f"fnet {__version__}")
         raise typer.Exit
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
 
+from fnet_cli.cli.completing import complete_key, complete_value
 from fnet_cli.cli.pinning import pinnable, pinned_options
 from fnet_cli.cli.presets import FormatOption, JsonOption, chosen_format
 from fnet_cli.cli.settings import Offline, current_found
@@ -61,6 +63,7 @@ Key = Annotated[
     typer.Argument(
         help="Setting, as `fnet config show` names it, such as retries or encode.pooling.",
         metavar="KEY",
+        autocompletion=complete_key,
     ),
 ]
 
@@ -155,7 +158,12 @@ def path_command(
 def set_command(
     key: Key,
     value: Annotated[
-        str, typer.Argument(help="What it is from now on; a list as in TOML.", metavar="VALUE")
+        str,
+        typer.Argument(
+            help="What it is from now on; a list as in TOML.",
+            metavar="VALUE",
+            autocompletion=complete_value,
+        ),
     ],
 ) -> None:
     """Write a setting into the user's file, whose other lines stay.
@@ -190,6 +198,17 @@ def known_keys() -> list[str]:
     return keys + [
         f"{name}.{key}" for name, command in _commands().items() for key in pinnable(command)
     ]
+
+
+def known_values(key: str) -> list[str]:
+    """Return the values that a setting may have, where these are a few words."""
+    command, _, option = key.rpartition(".")
+    if command in COMMAND_TABLES:
+        kind = pinnable(_commands()[command]).get(option)
+        if isinstance(kind, type) and issubclass(kind, Enum):
+            return [str(member.value) for member in kind]
+        return ["true", "false"] if kind is bool else []
+    return ["true", "false"] if key == "offline" else []
 
 
 def _keys(key: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from fnet_cli.cli.completing import complete_preset
 from fnet_cli.cli.settings import Offline, current_settings
 from fnet_cli.cli.streams import say
 from fnet_cli.cli.tables import Column, Table, TableFormat, number, print_table, size
@@ -47,13 +48,20 @@ def named(value: Any) -> Any:
 
 def _argument(metavar: str) -> Any:
     text = "Preset name, handle or directory."
-    return typer.Argument(help=text, metavar=metavar, callback=named)
+    return typer.Argument(
+        help=text, metavar=metavar, callback=named, autocompletion=complete_preset
+    )
 
 
 PresetName = Annotated[str, _argument("NAME")]
 PresetNames = Annotated[
     list[str] | None,
-    typer.Argument(help="Preset names or handles.", metavar="NAME|HANDLE", callback=named),
+    typer.Argument(
+        help="Preset names or handles.",
+        metavar="NAME|HANDLE",
+        callback=named,
+        autocompletion=complete_preset,
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")]
 

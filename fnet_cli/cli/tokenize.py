@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fnet_cli.cli.completing import complete_column
 from fnet_cli.cli.interrupts import stop_if_asked
 from fnet_cli.cli.job_options import (
     INPUT,
@@ -54,7 +55,9 @@ def tokenize(  # noqa: PLR0913
     inputs: Inputs,
     output: OutputFile,
     preset: Preset = "",
-    text_column: Annotated[str, option("Column of text.", TEXT)] = TEXT_COLUMN,
+    text_column: Annotated[
+        str, option("Column of text.", TEXT, complete=complete_column)
+    ] = TEXT_COLUMN,
     pair_column: PairColumn = None,
     pair_truncate: PairTruncation = None,
     on_null: NullText = None,
@@ -156,7 +159,9 @@ def detokenize(
         ),
     ],
     preset: Preset = "",
-    token_column: Annotated[str, option("Column of token ids.", INPUT)] = TOKEN_COLUMN,
+    token_column: Annotated[
+        str, option("Column of token ids.", INPUT, complete=complete_column)
+    ] = TOKEN_COLUMN,
     input_format: InputKind = None,
     limit: Limit = None,
     keep_special: Annotated[
