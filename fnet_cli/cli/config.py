@@ -33,7 +33,7 @@ from fnet_cli.errors import UsageError
 
 config_app = typer.Typer(
     name="config",
-    help="Show and change settings: what commands start from without a flag.",
+    help="Show and change settings, which commands start from.",
     no_args_is_help=True,
 )
 

@@ -59,8 +59,8 @@ OutputFile = Annotated[
 Preset = Annotated[
     str,
     option(
-        "Preset name, handle or directory. Default: FNET_PRESET, what `presets use` chose, or "
-        "the bundled f_net_mini_en.",
+        "Preset name, handle or directory. Default: FNET_PRESET, `preset` in a file of settings, "
+        "or the bundled f_net_mini_en.",
         MODEL,
         metavar="NAME|HANDLE|DIR",
         complete=complete_preset,

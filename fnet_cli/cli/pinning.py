@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from enum import Enum
+from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -82,7 +84,14 @@ def pinned_names(ctx: typer.Context) -> tuple[str, ...]:
 def _notes(in_force: Mapping[str, Pinned]) -> Iterator[str]:
     for file in dict.fromkeys(pinned.file for pinned in in_force.values()):
         names = [name for name, pinned in in_force.items() if pinned.file == file]
-        yield f"{os.path.relpath(file)} sets {', '.join(names)}"
+        yield f"{_nearest(file)} sets {', '.join(names)}"
+
+
+def _nearest(file: Path) -> str:
+    """Return a path as it is written shortest from here."""
+    with suppress(OSError):  # the working directory may be gone
+        return min(str(file), os.path.relpath(file), key=len)
+    return str(file)
 
 
 def pinnable(command: TyperCommand) -> dict[str, Any]:
