@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from running import run_fnet
 from typer.core import TyperCommand
@@ -70,24 +71,32 @@ def test_a_mistake_is_named_with_its_file_table_and_key(key, value, said):
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    (tmp_path / "fnet.toml").write_text(
-        "[encode]\nsequence_length = 8\npooling = 'mean'\nworkers = 2\nmax_errors = 1\n"
-    )
-    (tmp_path / "t.txt").write_text("the fox\n")
+    (tmp_path / "t.txt").write_text("the quick brown fox jumps over the lazy dog\n")
     return tmp_path
 
 
 def test_a_job_takes_them_and_says_so_and_flags_win(project):
+    (project / "fnet.toml").write_text("[tokenize]\nsequence_length = 8\ncolumns = []\n")
     (project / "below").mkdir()
-    job = ("encode", "../t.txt", "-o", "o.parquet", "--dry-run", "--json", "--pooling", "cls")
-    ran = run_fnet(*job, cwd=project / "below")
+    job = ("tokenize", "../t.txt", "-o", "o.parquet", "--json")
+    ran = run_fnet(*job, "--columns", "text", cwd=project / "below")
     assert ran.returncode == 0, ran.stderr
-    # Workers and errors are of jobs that this one is none of.
     assert ran.stderr.splitlines()[0] == "fnet: ../fnet.toml sets sequence_length"
-    record = json.loads(ran.stdout)
-    assert (record["pooling"], record["sequence_length"]) == ("cls", 8)
-    assert record["settings_from"]["pooling"] == "flag"
-    assert record["settings_from"]["sequence_length"] == "file"
+    assert json.loads(ran.stdout)["settings"]["sequence_length"] == 8
+    table = pq.read_table(project / "below/o.parquet")
+    assert (len(table["token_ids"][0]), "text" in table.column_names) == (8, True)
+    assert run_fnet(*job, "--overwrite", "-q", cwd=project / "below").stderr == ""
+
+
+def test_what_is_of_other_jobs_says_nothing(project):
+    (project / "fnet.toml").write_text(
+        "[encode]\nworkers = 2\npart_rows = 9\nmax_errors = 1\noverlap = 2\ndevice = 'cpu'\n"
+    )
+    # Refused before a model is loaded, and after all options have been checked.
+    ran = run_fnet("encode", "t.txt", "-o", "none/o.parquet", cwd=project)
+    note, error, *_ = ran.stderr.splitlines()
+    assert (ran.returncode, note) == (7, "fnet: fnet.toml sets device")
+    assert "none" in error
 
 
 def test_a_damaged_file_ends_a_job_and_not_the_help(project):
