@@ -175,7 +175,7 @@ def set_command(
     checked = _checked_value(file, keys, value)
     save_setting(file, keys, checked)
     say(f"{key} is {_shown(_public(checked))} now ({file})")
-    _say_what_wins(key, file)
+    say_what_wins(key, file)
 
 
 @config_app.command("unset")
@@ -187,7 +187,7 @@ def unset_command(key: Key) -> None:
     file = user_file(os.environ)
     if remove_setting(file, tuple(key.split("."))):
         say(f"{key} is not set any more ({file})")
-        _say_what_wins(key, file)
+        say_what_wins(key, file)
     else:
         say(f"{key} was not set ({file})")
 
@@ -262,7 +262,7 @@ def _lasting(keys: tuple[str, ...], value: Any) -> Any:
     return value
 
 
-def _say_what_wins(key: str, file: Path) -> None:
+def say_what_wins(key: str, file: Path) -> None:
     """Say what decides a setting instead of the user's file; UsageError for what is wrong in it."""
     found = current_found()
     command, _, option = key.rpartition(".")
@@ -274,4 +274,4 @@ def _say_what_wins(key: str, file: Path) -> None:
         winner = "" if origin is None or origin.file in (file, None) else str(origin.file)
         winner = origin.variable if origin and origin.variable else winner
     if winner:
-        say(f"note: here, {winner} wins over it")
+        say(f"note: here, {winner} decides it")

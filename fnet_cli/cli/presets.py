@@ -202,6 +202,7 @@ def use_command(
 
     Example: fnet presets use f_net_base_en
     """
+    from fnet_cli.cli.config import say_what_wins
     from fnet_cli.config import save_default_preset
     from fnet_cli.presets.resolving import lasting_name
 
@@ -211,6 +212,7 @@ def use_command(
     say(f"{name} is the default preset now ({settings.config_file})")
     if note:
         say(f"note: {note}")
+    say_what_wins("preset", settings.config_file)
 
 
 @presets_app.command("convert")

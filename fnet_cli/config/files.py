@@ -7,6 +7,7 @@ import os
 import stat
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,19 +33,21 @@ class SettingsFile:
         return f"{self.path}: {''.join(f'[{table}] ' for table in tables)}{key}"
 
 
-def find_project_file(directory: Path, home: str) -> Path | None:
+def find_project_file(directory: Path, home: Path | None) -> Path | None:
     """Return the `fnet.toml` of `directory`, or of one above it; None where there is none.
 
     The search ends at the root of a repository, at `home`, and below a directory that everybody
-    can write to, such as /tmp: whoever puts a file there must not decide for all below.
+    can write to, such as /tmp: whoever puts a file there must not decide for all below. It also
+    ends below one that must not be looked into: that is not the user's.
     """
-    for place in (directory, *directory.parents):
-        if place != directory and _is_open_to_all(place):
-            return None
-        if (place / PROJECT_FILE).is_file():
-            return place / PROJECT_FILE
-        if str(place) == home or any((place / name).exists() for name in _REPOSITORIES):
-            return None
+    with suppress(PermissionError):
+        for place in (directory, *directory.parents):
+            if place != directory and _is_open_to_all(place):
+                break
+            if (place / PROJECT_FILE).is_file():
+                return place / PROJECT_FILE
+            if place == home or any((place / name).exists() for name in _REPOSITORIES):
+                break
     return None
 
 

@@ -198,11 +198,13 @@ def _project(
     if named := environ.get("FNET_PROJECT"):
         return read_settings_file(Path(named).expanduser().absolute(), must_exist=True)
     try:
-        path = find_project_file(directory, environ.get("HOME", ""))
+        # The working directory has no links in its path.
+        home = Path(environ["HOME"]).resolve() if environ.get("HOME") else None
+        path = find_project_file(directory, home)
         if path is None or path == user.absolute():
             return None
         check_owner(path, current_user(), trusted)
-    except OSError as error:  # a directory above that must not be looked into
+    except OSError as error:
         raise UsageError(f"{error.filename}: {error.strerror}") from error
     return read_settings_file(path)
 

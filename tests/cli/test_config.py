@@ -84,7 +84,7 @@ def test_what_is_set_is_in_force_until_it_is_unset(user):
         f'# mine\ntrusted = ["{user.root}/x"]\n\n[encode]\ntext_column = "2024"\n'
     )
     (user.root / "fnet.toml").write_text("[encode]\ntext_column = 'body'\n")
-    assert f"note: here, {user.root}/fnet.toml wins over it" in user.says(
+    assert f"note: here, {user.root}/fnet.toml decides it" in user.says(
         "unset", "encode.text_column"
     )
     assert user.says("unset", "retries") == f"fnet: retries was not set ({user.file})\n"

@@ -155,7 +155,7 @@ def test_options_are_merged_key_by_key(machine):
 def test_the_search_goes_up_to_the_repository_and_the_home(tmp_path):
     below = tmp_path / "home/work/repository/data"
     below.mkdir(parents=True)
-    home = str(tmp_path / "home")
+    home = tmp_path / "home"
     (tmp_path / "fnet.toml").touch()
     assert find_project_file(below, home) is None
     (tmp_path / "home/fnet.toml").touch()
@@ -170,14 +170,14 @@ def test_the_search_ends_below_a_directory_that_everybody_writes_to(tmp_path):
     (tmp_path / "shared/mine").mkdir(parents=True)
     (tmp_path / "shared").chmod(0o1777)
     (tmp_path / "shared/fnet.toml").touch()
-    assert find_project_file(tmp_path / "shared/mine", "") is None
-    assert find_project_file(tmp_path / "shared", "") == tmp_path / "shared/fnet.toml"
+    assert find_project_file(tmp_path / "shared/mine", None) is None
+    assert find_project_file(tmp_path / "shared", None) == tmp_path / "shared/fnet.toml"
 
 
 def test_what_is_no_regular_file_is_no_projects(tmp_path):
     os.mkfifo(tmp_path / "fnet.toml")
     (tmp_path / ".git").touch()
-    assert find_project_file(tmp_path, "") is None
+    assert find_project_file(tmp_path, None) is None
 
 
 def test_a_file_of_somebody_else_is_refused_unless_trusted(tmp_path):

@@ -77,3 +77,9 @@ def test_a_damaged_file_is_named_and_left_as_it_is(scene, text):
         error, _ = refusal(ran)
         assert (ran.returncode, str(config_of(scene)) in error) == (2, True)
     assert config_of(scene).read_bytes() == text.encode("latin-1")
+
+
+def test_what_is_used_instead_is_noted(scene):
+    ran = scene.fnet("presets", "use", "f_net_mini_en", FNET_PRESET="f_net_base_en")
+    assert ran.stderr.splitlines()[-1] == "fnet: note: here, FNET_PRESET decides it"
+    assert "decides" not in scene.fnet("presets", "use", "f_net_mini_en").stderr
