@@ -31,8 +31,8 @@ PINNABLE = (
 _NUMBER_OR_WORD = ("batch_size", "max_errors")
 # Flags that only suit some jobs; pinned, they are of those jobs and say nothing to others.
 _APPLIES: dict[str, Callable[[Mapping[str, Any]], bool]] = {
-    "part_rows": lambda params: _is_in_parts(params),
-    "workers": lambda params: _is_in_parts(params),
+    "part_rows": lambda params: _is_on_files(params) and _is_in_parts(params),
+    "workers": lambda params: _is_on_files(params),
     "max_errors": lambda params: params["on_error"] != "fail",
     "overlap": lambda params: params["chunk"] is not None,
 }
@@ -66,10 +66,16 @@ def _applies(name: str, params: Mapping[str, Any]) -> bool:
     return name not in _APPLIES or _APPLIES[name](params)
 
 
+def _is_on_files(params: Mapping[str, Any]) -> bool:
+    return "-" not in (*params["inputs"], params["output"])
+
+
 def _is_in_parts(params: Mapping[str, Any]) -> bool:
     from fnet_cli.encoding.output.places import is_named_as_directory
+    from fnet_cli.stores import is_uri
 
-    return params["output"] != "-" and is_named_as_directory(params["output"])
+    shared_out = params["workers"] > 1 or params["executor"] != "local"
+    return shared_out or is_uri(params["output"]) or is_named_as_directory(params["output"])
 
 
 def pinned_names(ctx: typer.Context) -> tuple[str, ...]:
