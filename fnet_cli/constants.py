@@ -40,6 +40,10 @@ MAX_PARAMETERS: Final = 20_000_000_000
 MAX_SAFETENSORS_HEADER_BYTES: Final = 16 * 1024**2
 MAX_SHARDS: Final = 1_024
 
+# --- Files of settings ----------------------------------------------------------------------
+PROJECT_FILE: Final = "fnet.toml"
+MAX_SETTINGS_BYTES: Final = 1024**2
+
 # --- Bounds on what a hub may send ---------------------------------------------------------
 MAX_LISTED_FILES: Final = 10_000
 MAX_DOCUMENTATION_BYTES: Final = 16 * 1024**2

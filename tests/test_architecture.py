@@ -129,10 +129,25 @@ def loaded_by_command(*arguments: str, code: int = 0) -> set[str]:
 @pytest.mark.parametrize(
     "command",
     ["--help", "--version", "encode --help", "presets inspect --help", "summary",
-     "summary f_net_large_en", "summary f_net_large_en --format table", "presets list"],
+     "summary f_net_large_en", "summary f_net_large_en --format table", "presets list",
+     "config show"],
 )  # fmt: skip
 def test_commands_that_look_load_no_heavy_package(command):
     assert not loaded_by_command(*command.split()) & (HEAVY | {"h5py", "sentencepiece", "numpy"})
+
+
+def test_a_shell_that_completes_loads_no_heavy_package(tmp_path):
+    def loaded_for(*words: str) -> set[str]:
+        asked = {"_FNET_COMPLETE": "complete_bash", "COMP_CWORD": str(len(words) - 1)}
+        asked["COMP_WORDS"] = "\n".join(words)
+        return loaded_by(
+            f"import os; os.environ.update({asked!r})\n"
+            "from fnet_cli.cli.main import main; assert main([]) == 0"
+        )
+
+    assert not loaded_for("fnet", "encode", "--preset", "f") & (HEAVY | {"numpy", "rich"})
+    (tmp_path / "t.csv").write_text("a,b\n")
+    assert not loaded_for("fnet", "encode", f"{tmp_path}/t.csv", "--columns", "") & HEAVY
 
 
 def test_convert_loads_no_framework(tmp_path):

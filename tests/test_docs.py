@@ -77,6 +77,14 @@ def test_the_pages_about_large_jobs_run_with_a_store(copy_of_the_examples, page)
         run_commands(commands, copy_of_the_examples, **env)
 
 
+def test_the_commands_about_settings_run(tmp_path):
+    page = ROOT / "docs/how-to/settings.md"
+    program = f'fnet() {{ {shlex.quote(sys.executable)} -m fnet_cli "$@"; }}\n'
+    user = tmp_path / "config.toml"
+    run_commands(program + "".join(shell_blocks(page)), tmp_path, FNET_CONFIG=str(user))
+    assert user.read_text() == "retries = 10\n\n[encode]\n"
+
+
 def test_the_search_finds_what_is_alike_in_every_way_that_is_shown(copy_of_the_examples):
     printed = run_commands(
         "".join(shell_blocks(ROOT / "docs/how-to/search.md")), copy_of_the_examples

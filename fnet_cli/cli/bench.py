@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fnet_cli.cli.completing import complete_device, complete_preset
 from fnet_cli.cli.encode import quiet_load_engine
 from fnet_cli.cli.interrupts import stop_if_asked
 from fnet_cli.cli.settings import Offline, current_settings
@@ -49,6 +50,7 @@ def bench(
         typer.Option(
             help="Preset name, handle or directory. Default: the one of `fnet encode`.",
             metavar="NAME|HANDLE|DIR",
+            autocompletion=complete_preset,
         ),
     ] = "",
     dtype: Annotated[
@@ -57,7 +59,8 @@ def bench(
     device: Annotated[
         str,
         typer.Option(
-            help="auto (every GPU, else the CPU), cpu, gpu, or gpu:N, several as gpu:0,1."
+            help="auto (every GPU, else the CPU), cpu, gpu, or gpu:N, several as gpu:0,1.",
+            autocompletion=complete_device,
         ),
     ] = "auto",
     lengths: Annotated[

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fnet_cli.cli.completing import complete_cached_preset
 from fnet_cli.cli.interrupts import stop_if_asked
 from fnet_cli.cli.presets import (
     DryRun,
     FormatOption,
     JsonOption,
-    PresetNames,
     chosen_format,
     named,
     presets_app,
@@ -36,6 +36,15 @@ _Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
 _RowsAsJson = Annotated[
     bool, typer.Option("--json", help="Print what goes as JSON on standard output.")
 ]
+CachedNames = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Preset names or handles.",
+        metavar="NAME|HANDLE",
+        callback=named,
+        autocompletion=complete_cached_preset,
+    ),
+]
 _VERIFIED = (
     Column("preset", "Preset"),
     Column("revision", "Revision", short_revision),
@@ -51,7 +60,7 @@ _GOING = (
 
 @presets_app.command("verify")
 def verify_command(
-    names: PresetNames = None,
+    names: CachedNames = None,
     every: Annotated[bool, typer.Option("--all", help="Every preset in a cache.")] = False,
     kind: FormatOption = None,
     as_json: JsonOption = False,
@@ -144,7 +153,12 @@ class _Going:
 def remove_command(
     names: Annotated[
         list[str],
-        typer.Argument(help="Preset names or handles.", metavar="NAME|HANDLE", callback=named),
+        typer.Argument(
+            help="Preset names or handles.",
+            metavar="NAME|HANDLE",
+            callback=named,
+            autocompletion=complete_cached_preset,
+        ),
     ],
     dry_run: DryRun = False,
     yes: _Yes = False,

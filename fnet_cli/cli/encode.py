@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fnet_cli.cli.completing import complete_column, complete_device
 from fnet_cli.cli.interrupts import (
     is_asked_to_stop,
     let_first_signal_wait,
@@ -56,6 +57,7 @@ from fnet_cli.cli.job_options import (
     split_names,
     text_options,
 )
+from fnet_cli.cli.pinning import pinned_names
 from fnet_cli.cli.settings import current_settings
 from fnet_cli.cli.streams import say
 from fnet_cli.config import Settings
@@ -86,6 +88,7 @@ _DEFAULT = "Default: the preset's recommendation, else"
 
 # Typer reads a command's options from its signature, so they cannot be one value before here.
 def encode(  # noqa: PLR0913
+    context: typer.Context,
     inputs: Inputs,
     output: OutputFile,
     preset: Preset = "",
@@ -117,10 +120,16 @@ def encode(  # noqa: PLR0913
     dtype: Annotated[
         ComputeDtype, option("What the model computes in; auto is float32.", MODEL)
     ] = ComputeDtype.AUTO,
-    token_column: Annotated[str, option("Column of token ids.", INPUT)] = TOKEN_COLUMN,
+    token_column: Annotated[
+        str, option("Column of token ids.", INPUT, complete=complete_column)
+    ] = TOKEN_COLUMN,
     segment_column: Annotated[
         str | None,
-        option(f"Column of segment ids. Default: {SEGMENT_COLUMN} if there, else zeros.", INPUT),
+        option(
+            f"Column of segment ids. Default: {SEGMENT_COLUMN} if there, else zeros.",
+            INPUT,
+            complete=complete_column,
+        ),
     ] = None,
     text_column: TextColumn = None,
     pair_column: PairColumn = None,
@@ -152,7 +161,11 @@ def encode(  # noqa: PLR0913
     ] = "auto",
     device: Annotated[
         str,
-        option("auto (every GPU, else the CPU), cpu, gpu, or gpu:N, several as gpu:0,1.", RUN),
+        option(
+            "auto (every GPU, else the CPU), cpu, gpu, or gpu:N, several as gpu:0,1.",
+            RUN,
+            complete=complete_device,
+        ),
     ] = "auto",
     workers: WorkerCount = 1,
     executor: ExecutorKind = Executor.LOCAL,
@@ -211,6 +224,7 @@ def encode(  # noqa: PLR0913
         workers=workers,
         executor=executor,
         ray=RayOptions(address, cpus_per_worker, gpus_per_worker),
+        pinned=pinned_names(context),
     )
     run = _dry_run if dry_run else _run
     run(options, current_settings(offline=offline, endpoint=endpoint), quiet=quiet, as_json=as_json)

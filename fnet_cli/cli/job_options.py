@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fnet_cli.cli.completing import complete_column, complete_columns, complete_preset
 from fnet_cli.constants import TEXT_COLUMN
 from fnet_cli.encoding.options import (
     Compression,
@@ -24,9 +25,16 @@ from fnet_cli.errors import UsageError
 INPUT, TEXT, MODEL, OUTPUT, RUN = "Input", "Text", "Model", "Output", "Run"
 
 
-def option(text: str, panel: str, *names: str, metavar: str | None = None) -> Any:
-    """Return an option with its help, shown among those of a panel."""
-    return typer.Option(*names, help=text, rich_help_panel=panel, metavar=metavar)
+def option(
+    text: str, panel: str, *names: str, metavar: str | None = None, complete: Any = None
+) -> Any:
+    """Return an option with its help, shown among those of a panel.
+
+    `complete` says what a shell offers for its value.
+    """
+    return typer.Option(
+        *names, help=text, rich_help_panel=panel, metavar=metavar, autocompletion=complete
+    )
 
 
 Inputs = Annotated[
@@ -51,10 +59,11 @@ OutputFile = Annotated[
 Preset = Annotated[
     str,
     option(
-        "Preset name, handle or directory. Default: FNET_PRESET, what `presets use` chose, or "
-        "the bundled f_net_mini_en.",
+        "Preset name, handle or directory. Default: FNET_PRESET, `preset` in a file of settings, "
+        "or the bundled f_net_mini_en.",
         MODEL,
         metavar="NAME|HANDLE|DIR",
+        complete=complete_preset,
     ),
 ]
 InputKind = Annotated[
@@ -78,6 +87,7 @@ Columns = Annotated[
         "Input columns to keep, separated by commas; '' keeps none. Default: all but those of "
         "ids, and but the text of chunks.",
         OUTPUT,
+        complete=complete_columns,
     ),
 ]
 OutputKind = Annotated[
@@ -156,10 +166,16 @@ TextColumn = Annotated[
         f"Column of text, which is tokenized. Default: {TEXT_COLUMN} where any option of this "
         "panel is given, and for .txt.",
         TEXT,
+        complete=complete_column,
     ),
 ]
 PairColumn = Annotated[
-    str | None, option("Column of a second text, which follows the first in the row.", TEXT)
+    str | None,
+    option(
+        "Column of a second text, which follows the first in the row.",
+        TEXT,
+        complete=complete_column,
+    ),
 ]
 PairTruncation = Annotated[
     PairTruncate | None,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from fnet_cli.cli.interrupts import install_handlers, signals_first
+from fnet_cli.cli.shells import answered, is_completing
 from fnet_cli.cli.streams import say, style_of
 from fnet_cli.errors import ExitCode, FnetError, StoppedError
 
@@ -25,6 +26,8 @@ def entry_point() -> NoReturn:
     _open_missing_streams()
     _print_any_name()
     install_handlers()
+    if is_completing(os.environ):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # it would stand in the line being typed
     code = main(sys.argv[1:])
     # Native threads of TensorFlow can crash while the interpreter is torn down, long after
     # everything has been written and closed.
@@ -43,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     stdout, stopped = _duplicate_stdout(), ""
     try:
         with signals_first():
-            code = _run(arguments)
+            code = _asked(arguments) if is_completing(os.environ) else _run(arguments)
     except StoppedError as error:
         stopped, code = str(error), error.exit_code
     except FnetError as error:
@@ -71,6 +74,11 @@ def _interrupted(arguments: Sequence[str]) -> str:
     if list(arguments[:2]) == ["presets", "pull"]:
         return "interrupted; what has been fetched is kept, and the same command goes on from there"
     return "interrupted"
+
+
+def _asked(arguments: Sequence[str]) -> int:
+    """Answer a shell that completes a line."""
+    return answered(lambda: _run(arguments), os.environ)
 
 
 def _run(arguments: Sequence[str]) -> int:

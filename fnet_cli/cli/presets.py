@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from fnet_cli.cli.completing import complete_preset
 from fnet_cli.cli.settings import Offline, current_settings
 from fnet_cli.cli.streams import say
 from fnet_cli.cli.tables import Column, Table, TableFormat, number, print_table, size
@@ -47,13 +48,20 @@ def named(value: Any) -> Any:
 
 def _argument(metavar: str) -> Any:
     text = "Preset name, handle or directory."
-    return typer.Argument(help=text, metavar=metavar, callback=named)
+    return typer.Argument(
+        help=text, metavar=metavar, callback=named, autocompletion=complete_preset
+    )
 
 
 PresetName = Annotated[str, _argument("NAME")]
 PresetNames = Annotated[
     list[str] | None,
-    typer.Argument(help="Preset names or handles.", metavar="NAME|HANDLE", callback=named),
+    typer.Argument(
+        help="Preset names or handles.",
+        metavar="NAME|HANDLE",
+        callback=named,
+        autocompletion=complete_preset,
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")]
 
@@ -194,6 +202,7 @@ def use_command(
 
     Example: fnet presets use f_net_base_en
     """
+    from fnet_cli.cli.config import say_what_wins
     from fnet_cli.config import save_default_preset
     from fnet_cli.presets.resolving import lasting_name
 
@@ -203,6 +212,7 @@ def use_command(
     say(f"{name} is the default preset now ({settings.config_file})")
     if note:
         say(f"note: {note}")
+    say_what_wins("preset", settings.config_file)
 
 
 @presets_app.command("convert")

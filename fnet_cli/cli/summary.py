@@ -9,6 +9,7 @@ import typer
 
 from fnet_cli.backbone.config import BackboneConfig
 from fnet_cli.backbone.parameters import LayerParameters, layer_table, parameter_count
+from fnet_cli.cli.completing import complete_preset
 from fnet_cli.cli.settings import Offline, current_settings
 from fnet_cli.cli.tables import Column, Table, TableFormat, number, print_table, size
 
@@ -44,7 +45,11 @@ _COLUMNS = (
 
 def summary(
     preset: Annotated[
-        str | None, typer.Argument(help="Preset name, handle or directory; else all built-in ones.")
+        str | None,
+        typer.Argument(
+            help="Preset name, handle or directory; else all built-in ones.",
+            autocompletion=complete_preset,
+        ),
     ] = None,
     kind: Annotated[
         TableFormat | None,

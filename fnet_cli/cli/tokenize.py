@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fnet_cli.cli.completing import complete_column
 from fnet_cli.cli.interrupts import stop_if_asked
 from fnet_cli.cli.job_options import (
     INPUT,
@@ -36,6 +37,7 @@ from fnet_cli.cli.job_options import (
     split_names,
     text_options,
 )
+from fnet_cli.cli.pinning import pinned_names
 from fnet_cli.cli.settings import Offline, Quiet, current_settings
 from fnet_cli.config import Settings
 from fnet_cli.constants import SEGMENT_COLUMN, TEXT_COLUMN, TOKEN_COLUMN
@@ -49,10 +51,13 @@ if TYPE_CHECKING:
 
 # Typer reads a command's options from its signature, so they cannot be one value before here.
 def tokenize(  # noqa: PLR0913
+    context: typer.Context,
     inputs: Inputs,
     output: OutputFile,
     preset: Preset = "",
-    text_column: Annotated[str, option("Column of text.", TEXT)] = TEXT_COLUMN,
+    text_column: Annotated[
+        str, option("Column of text.", TEXT, complete=complete_column)
+    ] = TEXT_COLUMN,
     pair_column: PairColumn = None,
     pair_truncate: PairTruncation = None,
     on_null: NullText = None,
@@ -114,6 +119,7 @@ def tokenize(  # noqa: PLR0913
         truncate=truncate,
         limit=limit,
         overwrite=overwrite,
+        pinned=pinned_names(context),
     )
     settings = current_settings(offline=offline, endpoint=endpoint)
     _run(options, settings, quiet=quiet, as_json=as_json)
@@ -153,7 +159,9 @@ def detokenize(
         ),
     ],
     preset: Preset = "",
-    token_column: Annotated[str, option("Column of token ids.", INPUT)] = TOKEN_COLUMN,
+    token_column: Annotated[
+        str, option("Column of token ids.", INPUT, complete=complete_column)
+    ] = TOKEN_COLUMN,
     input_format: InputKind = None,
     limit: Limit = None,
     keep_special: Annotated[

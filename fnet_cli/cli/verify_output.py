@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeGuard
 
 import typer
 
+from fnet_cli.cli.completing import complete_column
 from fnet_cli.cli.presets import FormatOption, JsonOption, chosen_format, flattened
 from fnet_cli.cli.settings import current_settings
 from fnet_cli.cli.streams import say
@@ -31,7 +32,9 @@ def verify_output(
             metavar="FILE|DIR",
         ),
     ],
-    column: Annotated[str, typer.Option(help="Column of embeddings.")] = EMBEDDING_COLUMN,
+    column: Annotated[
+        str, typer.Option(help="Column of embeddings.", autocompletion=complete_column)
+    ] = EMBEDDING_COLUMN,
     endpoint: Annotated[
         str | None,
         typer.Option(

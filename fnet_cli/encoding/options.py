@@ -239,7 +239,8 @@ class EncodeOptions:
     gone on with, and a job that there is none of begins. `max_errors` ends a job that tolerates
     errors. An `output` that ends with a slash, or is a directory, is written in parts, of up to
     `part_rows` rows (None: what suits the job) and by `workers` processes, or actors of a cluster
-    where the `executor` is Ray.
+    where the `executor` is Ray. `pinned` are the names of those
+    that a file of settings has chosen.
     """
 
     inputs: tuple[str, ...]
@@ -271,6 +272,7 @@ class EncodeOptions:
     workers: int = 1
     executor: Executor = Executor.LOCAL
     ray: RayOptions = RayOptions()
+    pinned: tuple[str, ...] = ()
 
     @property
     def restart(self) -> Restart:
@@ -311,6 +313,7 @@ class SettingOrigin(StrEnum):
     """Who chose a setting; the first that says something does."""
 
     FLAG = "flag"  # the job's options
+    FILE = "file"  # one of settings, which pins an option
     PRESET = "preset"  # its recommendation
     DEFAULT = "default"
 
@@ -343,7 +346,10 @@ def settings_in_force(
     origins: dict[str, SettingOrigin] = {}
     for name, default in defaults.items():
         offers = (
-            (SettingOrigin.FLAG, getattr(options, name)),
+            (
+                SettingOrigin.FILE if name in options.pinned else SettingOrigin.FLAG,
+                getattr(options, name),
+            ),
             (SettingOrigin.PRESET, getattr(recommended, name)),
             (SettingOrigin.DEFAULT, default),
         )

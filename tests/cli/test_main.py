@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -152,8 +153,11 @@ def commands() -> dict[str, Any]:
     from fnet_cli.cli.app import app
 
     tree = get_command(app)
-    presets = tree.commands["presets"]
-    nested = {f"presets {name}": command for name, command in presets.commands.items()}
+    nested = {
+        f"{group} {name}": command
+        for group in ("presets", "config")
+        for name, command in tree.commands[group].commands.items()
+    }
     return {**tree.commands, **nested}
 
 
@@ -161,6 +165,25 @@ def test_no_line_of_a_help_text_wraps_on_80_columns():
     for name, command in commands().items():
         for line in command.help.splitlines():
             assert len(line) <= 74, (name, line)
+
+
+def test_every_command_has_an_example_of_itself():
+    for name, command in commands().items():
+        if not hasattr(command, "commands"):
+            example = command.help.partition("\nExample: ")[2]
+            assert re.search(rf"\bfnet {name}\b", example), name
+
+
+def test_the_help_groups_the_commands_with_an_example_of_each():
+    text = run_fnet("--help", env={"NO_COLOR": "1"}).stdout
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    groups = [line.split()[1] for line in text.splitlines() if line.startswith("╭─ ")]
+    assert groups == ["Options", "Encode", "Inspect", "Presets", "Settings"]
+    examples = text.partition("Examples:")[2]
+    for name in commands():
+        if " " not in name:
+            assert f" fnet {name} " in examples, name
 
 
 def test_the_commands_about_presets_stand_in_the_order_of_use():

@@ -70,6 +70,12 @@ def test_the_options_win_over_a_recommendation(recommending, tokens):
     assert plan.in_force.origins == dict.fromkeys(NAMES, SettingOrigin.FLAG)
 
 
+def test_what_a_file_pins_is_told_from_a_flag():
+    options = EncodeOptions((), "", **ASKED, pinned=("padding",))
+    origins = settings_in_force(options, EncodeSettings(), CONFIG).origins
+    assert (origins["padding"], origins["pooling"]) == (SettingOrigin.FILE, SettingOrigin.FLAG)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_each_setting_is_chosen_on_its_own(name):
     options = EncodeOptions((), "", **{name: ASKED[name]})

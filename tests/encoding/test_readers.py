@@ -19,8 +19,9 @@ from text_files import read_all, small_blocks, write_lines
 
 from fnet_cli.encoding.options import InputFormat
 from fnet_cli.encoding.readers.jsonl import JsonlFile, JsonlStream
-from fnet_cli.encoding.readers.opening import format_of, open_source
+from fnet_cli.encoding.readers.opening import open_source
 from fnet_cli.encoding.readers.parquet import ParquetSource
+from fnet_cli.encoding.readers.suffixes import format_of
 from fnet_cli.errors import FnetError, InputDataError, OutputError, UsageError
 
 ROWS = [{"token_ids": [1, 2, 3], "name": "a"}, {"token_ids": [4], "name": None}]

@@ -15,7 +15,8 @@ from text_files import read_all
 from fnet_cli.encoding.options import InputFormat
 from fnet_cli.encoding.readers.ipc import ArrowSource
 from fnet_cli.encoding.readers.ipc_messages import stated_batches
-from fnet_cli.encoding.readers.opening import format_of, open_source
+from fnet_cli.encoding.readers.opening import open_source
+from fnet_cli.encoding.readers.suffixes import format_of
 from fnet_cli.errors import InputDataError, UsageError
 
 TABLE = pa.table(

@@ -15,7 +15,7 @@ import pyarrow as pa
 from fnet_cli.config import Settings
 from fnet_cli.encoding.options import EncodeOptions, InputFormat, OnError
 from fnet_cli.encoding.output.target import rejected_path
-from fnet_cli.encoding.readers.opening import KNOWN_SUFFIXES, STANDARD_STREAM, format_of
+from fnet_cli.encoding.readers.opening import STANDARD_STREAM
 from fnet_cli.encoding.readers.patterns import (
     ANY_DEPTH,
     MAGIC,
@@ -25,6 +25,7 @@ from fnet_cli.encoding.readers.patterns import (
 )
 from fnet_cli.encoding.readers.places import StoredFile
 from fnet_cli.encoding.readers.stored import Listing
+from fnet_cli.encoding.readers.suffixes import KNOWN_SUFFIXES, format_of
 from fnet_cli.errors import InputDataError, UsageError
 from fnet_cli.stores import Stores, check_uri, is_uri, local_path
 

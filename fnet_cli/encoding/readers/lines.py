@@ -15,10 +15,9 @@ import pyarrow as pa
 
 from fnet_cli.constants import LINE_BLOCK_BYTES, MAX_LINE_BYTES
 from fnet_cli.encoding.readers.places import InputFile
+from fnet_cli.encoding.readers.suffixes import CODECS
 from fnet_cli.errors import InputDataError
 
-_CODECS = {".gz": "gzip", ".zst": "zstd"}
-COMPRESSED_SUFFIXES = tuple(_CODECS)
 STDIN_NAME = "<stdin>"
 NOT_UTF8 = "not valid UTF-8"
 UTF8_HINT = "write the text as UTF-8; iconv converts other encodings"
@@ -101,7 +100,7 @@ class MarkedLines:
     def __init__(self, file: InputFile) -> None:
         self._file = file
         self._marks = [_START]
-        self._is_plain = Path(file.name).suffix.lower() not in _CODECS
+        self._is_plain = Path(file.name).suffix.lower() not in CODECS
 
     def blocks(self, rows: Callable[[], int]) -> Iterator[LineBlock]:
         """Yield all lines; `rows` says how many rows there are in the blocks before."""
@@ -122,7 +121,7 @@ def file_blocks(file: InputFile, mark: Mark = _START) -> Iterator[LineBlock]:
 
     Raises InputDataError where it cannot be read to its end, or a line is over MAX_LINE_BYTES.
     """
-    codec = _CODECS.get(Path(file.name).suffix.lower())
+    codec = CODECS.get(Path(file.name).suffix.lower())
     with _read_errors(file.name), file.streamed(mark.offset) as raw:
         if codec and not file.stamp().size:
             raise InputDataError(f"{file.name}: no byte in it; an empty {codec} file has some")

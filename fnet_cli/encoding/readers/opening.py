@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import BinaryIO
 
 from fnet_cli.encoding.options import InputFormat
@@ -13,29 +12,14 @@ from fnet_cli.encoding.readers.base import DamagedSource, RowSource
 from fnet_cli.encoding.readers.delimited import DelimitedFile, DelimitedStream
 from fnet_cli.encoding.readers.ipc import ArrowSource
 from fnet_cli.encoding.readers.jsonl import JsonlFile, JsonlStream
-from fnet_cli.encoding.readers.lines import COMPRESSED_SUFFIXES
 from fnet_cli.encoding.readers.parquet import ParquetSource, SpooledParquet
 from fnet_cli.encoding.readers.places import InputFile, as_file
+from fnet_cli.encoding.readers.suffixes import COMPRESSED_SUFFIXES, KNOWN_SUFFIXES, format_of
 from fnet_cli.encoding.readers.text import TextFile, TextStream
 from fnet_cli.errors import InputDataError, UsageError
 
 STANDARD_STREAM = "-"
 
-_SUFFIXES = {
-    ".parquet": InputFormat.PARQUET,
-    ".pq": InputFormat.PARQUET,
-    ".arrow": InputFormat.ARROW,
-    ".feather": InputFormat.ARROW,
-    ".ipc": InputFormat.ARROW,
-    ".jsonl": InputFormat.JSONL,
-    ".ndjson": InputFormat.JSONL,
-    ".txt": InputFormat.TEXT,
-    ".csv": InputFormat.CSV,
-    ".tsv": InputFormat.TSV,
-}
-# Their columns are compressed, not they.
-_UNCOMPRESSED = (InputFormat.PARQUET, InputFormat.ARROW)
-KNOWN_SUFFIXES = tuple(_SUFFIXES)
 _FILES: dict[InputFormat, Callable[..., RowSource]] = {
     InputFormat.PARQUET: ParquetSource,
     InputFormat.ARROW: ArrowSource,
@@ -52,15 +36,6 @@ _STREAMS: dict[InputFormat, Callable[..., RowSource]] = {
     InputFormat.CSV: partial(DelimitedStream, delimiter=","),
     InputFormat.TSV: partial(DelimitedStream, delimiter="\t"),
 }
-
-
-def format_of(path: str) -> InputFormat | None:
-    """Return the format that a file name's suffix says, or None."""
-    name = Path(path)
-    if name.suffix.lower() in COMPRESSED_SUFFIXES:
-        inner = _SUFFIXES.get(Path(name.stem).suffix.lower())
-        return None if inner in _UNCOMPRESSED else inner
-    return _SUFFIXES.get(name.suffix.lower())
 
 
 def open_source(
@@ -84,7 +59,7 @@ def open_source(
     if kind is None:
         raise UsageError(
             f"{file.name}: the suffix does not tell the format",
-            hint=f"known: {', '.join(_SUFFIXES)}, those of lines also with "
+            hint=f"known: {', '.join(KNOWN_SUFFIXES)}, those of lines also with "
             f"{' or '.join(COMPRESSED_SUFFIXES)}; or use --input-format",
         )
     try:

@@ -38,7 +38,9 @@ def test_the_environment_wins(pulled):
 
 
 def test_what_else_is_in_the_file_stays(pulled):
-    text = '# mine\npreset = "f_net_mini_en" # the small one\n\n[other]\nkey = [1, 2] # why\n'
+    text = (
+        '# mine\npreset = "f_net_mini_en" # the small one\n\n[encode]\ncolumns = ["a", "b"] # why\n'
+    )
     config_of(pulled).parent.mkdir(parents=True)
     config_of(pulled).write_text(text)
     pulled.ok("presets", "use", ON_HUB)
@@ -75,3 +77,9 @@ def test_a_damaged_file_is_named_and_left_as_it_is(scene, text):
         error, _ = refusal(ran)
         assert (ran.returncode, str(config_of(scene)) in error) == (2, True)
     assert config_of(scene).read_bytes() == text.encode("latin-1")
+
+
+def test_what_is_used_instead_is_noted(scene):
+    ran = scene.fnet("presets", "use", "f_net_mini_en", FNET_PRESET="f_net_base_en")
+    assert ran.stderr.splitlines()[-1] == "fnet: note: here, FNET_PRESET decides it"
+    assert "decides" not in scene.fnet("presets", "use", "f_net_mini_en").stderr
