@@ -2,7 +2,6 @@
 
 FnetError                     1    anything below; exit code 1 is never used for an expected failure
 |-- UsageError                2    the call contradicts itself or names what does not exist
-|   `-- DeviceMemoryError     2    the device has not enough memory for a single row
 |-- InputDataError            3    a row, column or file of the input cannot be used
 |-- PresetError               4    a preset is invalid
 |   |-- PresetNotFoundError   4    a preset is unknown or not on this machine
@@ -10,6 +9,8 @@ FnetError                     1    anything below; exit code 1 is never used for
 |-- NetworkError              5    a hub cannot be reached, or does not let us in
 |-- IntegrityError            6    a result or a file does not match what it must be
 |-- OutputError               7    the output cannot be written: permissions, disk space
+|-- OutOfMemoryError          8    memory ran out, or is less than the job takes
+|   `-- DeviceMemoryError     8    the device has not enough memory for a single row
 `-- StoppedError            130    a job was asked to stop, and can be gone on with
 """
 
@@ -27,6 +28,7 @@ class ExitCode(IntEnum):
     NETWORK = 5
     INTEGRITY = 6
     OUTPUT = 7
+    MEMORY = 8
     INTERRUPTED = 130
 
 
@@ -48,10 +50,6 @@ class UsageError(FnetError):
     """The request contradicts itself, or names an option value that does not exist here."""
 
     exit_code = ExitCode.USAGE
-
-
-class DeviceMemoryError(UsageError):
-    """The device has not enough memory for what was asked, not even row by row."""
 
 
 class InputDataError(FnetError):
@@ -90,6 +88,16 @@ class OutputError(FnetError):
     """The output cannot be written."""
 
     exit_code = ExitCode.OUTPUT
+
+
+class OutOfMemoryError(FnetError):
+    """Memory ran out, the machine's or what the job was given; or it is less than the job takes."""
+
+    exit_code = ExitCode.MEMORY
+
+
+class DeviceMemoryError(OutOfMemoryError):
+    """The device has not enough memory for what was asked, not even row by row."""
 
 
 class StoppedError(FnetError):

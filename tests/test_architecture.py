@@ -24,12 +24,12 @@ MODULES = {
     for path in PACKAGE.rglob("*.py")
 }
 # What each room may import of the package, besides itself; files, outcomes and units are tools.
-_BASE = {"constants", "errors", "files", "outcomes", "processor", "units"}
+_BASE = {"constants", "errors", "files", "memory", "outcomes", "processor", "units"}
 _AFAR = {"patience", "stores"}
 _MIDDLE = {"backbone", "presets", "tokenizer"}
 MAY_IMPORT = {
     "constants": set(), "errors": set(), "files": _BASE, "outcomes": set(),
-    "processor": set(), "units": _BASE,
+    "memory": {"errors"}, "processor": set(), "units": _BASE,
     "config": {"constants", "errors", "files"}, "backbone": {*_BASE, "config"},
     "patience": _BASE, "stores": {*_BASE, "config"}, "tokenizer": {*_BASE, "config"},
     "presets": {*_BASE, *_AFAR, "config", "backbone", "tokenizer"},

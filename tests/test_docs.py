@@ -30,7 +30,7 @@ def shell_blocks(page: Path) -> list[str]:
 
 HOW_TO_COMMANDS = [block.strip() for block in shell_blocks(ROOT / "docs/how-to/encode.md")]
 # A block of these goes on from what the one before it left.
-STORY_NAMES = ("text", "search", "resume", "bad-rows", "verify")
+STORY_NAMES = ("text", "search", "resume", "bad-rows", "verify", "memory")
 STORIES = [f"docs/how-to/{name}.md" for name in STORY_NAMES]
 
 

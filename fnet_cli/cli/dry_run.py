@@ -12,6 +12,7 @@ from fnet_cli.cli.tables import number, size
 from fnet_cli.config import Settings
 from fnet_cli.encoding.context import JobContext
 from fnet_cli.encoding.estimating import Estimate, estimate
+from fnet_cli.encoding.needing import check_memory
 from fnet_cli.encoding.options import EncodeOptions
 from fnet_cli.encoding.output.target import free_bytes
 from fnet_cli.encoding.plan import JobPlan, make_plan
@@ -25,6 +26,7 @@ def dry_run(options: EncodeOptions, settings: Settings, *, as_json: bool) -> Non
         raise UsageError("--dry-run would use up the rows on standard input", hint="give it a file")
     context = JobContext(settings=settings, engine_loader=quiet_load_engine)
     plan = make_plan(options, context.settings, context.stdin)
+    check_memory(plan)
     record = _record(plan, estimate(plan, context))
     if as_json:
         sys.stdout.write(json.dumps(record) + "\n")

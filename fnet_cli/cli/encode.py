@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fnet_cli.cli.completing import complete_column, complete_device
+from fnet_cli.cli.guarding import guard
 from fnet_cli.cli.interrupts import (
     is_asked_to_stop,
     let_first_signal_wait,
@@ -36,6 +37,7 @@ from fnet_cli.cli.job_options import (
     InputKind,
     Inputs,
     Limit,
+    MemoryLimit,
     MostErrors,
     NullText,
     OnBadRow,
@@ -53,6 +55,7 @@ from fnet_cli.cli.job_options import (
     TextColumn,
     WorkerCount,
     check_one_stdout,
+    memory_limit,
     option,
     split_names,
     text_options,
@@ -167,6 +170,7 @@ def encode(  # noqa: PLR0913
             complete=complete_device,
         ),
     ] = "auto",
+    max_memory: MemoryLimit = None,
     workers: WorkerCount = 1,
     executor: ExecutorKind = Executor.LOCAL,
     address: Address = "",
@@ -225,6 +229,7 @@ def encode(  # noqa: PLR0913
         executor=executor,
         ray=RayOptions(address, cpus_per_worker, gpus_per_worker),
         pinned=pinned_names(context),
+        memory_limit=memory_limit(max_memory),
     )
     run = _dry_run if dry_run else _run
     run(options, current_settings(offline=offline, endpoint=endpoint), quiet=quiet, as_json=as_json)
@@ -247,13 +252,16 @@ def _dry_run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json
 
 
 def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bool) -> None:
+    check_one_stdout(options, as_json=as_json)
+    # A cluster that is started here descends from the job, and is not of it.
+    is_guarded = guard(options.memory_limit, with_family=options.executor is Executor.LOCAL)
     from fnet_cli.cli.progress import shown_progress
     from fnet_cli.cli.pull_progress import shown_pull
     from fnet_cli.encoding.context import JobContext
     from fnet_cli.encoding.job import encode_files
+    from fnet_cli.encoding.watching import watch_of
     from fnet_cli.presets.resolving import resolve_preset
 
-    check_one_stdout(options, as_json=as_json)
     with shown_pull(quiet=quiet) as on_pull:  # its bars come and go before the job's
         resolve_preset(options.preset, settings, on_pull)
     can_go_on = "-" not in (*options.inputs, options.output)
@@ -275,6 +283,7 @@ def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bo
         context = JobContext(
             settings, engine_loader=load, on_progress=on_progress, on_kept=kept.append,
             is_stopping=is_asked_to_stop,
+            memory=watch_of(options.memory_limit, owns_process=is_guarded),
         )  # fmt: skip
         with _saying_what_is_kept(kept):
             report = encode_files(options, context)

@@ -12,6 +12,7 @@ from fnet_cli.errors import StoppedError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CLEAN_UP_SECONDS = 2.0
+_SAME_MOMENT_SECONDS = 0.2
 _asked = False
 _asked_at = float("-inf")
 _held = False
@@ -57,7 +58,8 @@ def signals_held() -> Iterator[None]:
 def let_first_signal_wait() -> None:
     """Let the first signal only be remembered from now on: `is_asked_to_stop` tells of it.
 
-    A second one gets through, at once and however soon it comes.
+    A second one gets through at once. What comes in the same moment is the first again: programs
+    such as `timeout` send to a process and to its group, and a guard passes on what it gets.
     """
     global _waits
     _waits = not _asked
@@ -102,6 +104,8 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
         if _held or _waits:
             return
     elif _waits:
+        if now - _asked_at <= _SAME_MOMENT_SECONDS:
+            return
         _waits = False
     elif now - _asked_at <= _CLEAN_UP_SECONDS:
         return  # a second Ctrl-C right after the first would interrupt the clean-up

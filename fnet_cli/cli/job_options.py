@@ -21,6 +21,7 @@ from fnet_cli.encoding.options import (
     Truncate,
 )
 from fnet_cli.errors import UsageError
+from fnet_cli.memory import parse_size, total_bytes
 
 INPUT, TEXT, MODEL, OUTPUT, RUN = "Input", "Text", "Model", "Output", "Run"
 
@@ -147,6 +148,17 @@ CpusPerWorker = Annotated[
 ]
 GpusPerWorker = Annotated[float, option("GPUs of a Ray worker.", CLUSTER, metavar="F")]
 
+MemoryLimit = Annotated[
+    str | None,
+    option(
+        "Most that all processes of the job have in memory: 4GB, 1500MB, 2GiB, or 80% of what the "
+        "machine has. The result is the same.",
+        RUN,
+        "--memory-limit",
+        metavar="SIZE",
+    ),
+]
+
 OnBadRow = Annotated[
     OnError,
     option(
@@ -214,6 +226,11 @@ def text_options(**flags: Any) -> TextOptions | None:
     """
     chosen = {name: value for name, value in flags.items() if value is not None}
     return TextOptions(**chosen) if chosen else None
+
+
+def memory_limit(text: str | None) -> int | None:
+    """Return the bytes that a limit is; raises UsageError for what is none."""
+    return None if text is None else parse_size(text, total_bytes())
 
 
 def split_names(values: list[str] | None) -> tuple[str, ...] | None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from fnet_cli.cli.guarding import allow_guards
 from fnet_cli.cli.interrupts import install_handlers, signals_first
 from fnet_cli.cli.shells import answered, is_completing
 from fnet_cli.cli.streams import say, style_of
@@ -28,6 +29,7 @@ def entry_point() -> NoReturn:
     install_handlers()
     if is_completing(os.environ):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # it would stand in the line being typed
+    allow_guards()
     code = main(sys.argv[1:])
     # Native threads of TensorFlow can crash while the interpreter is torn down, long after
     # everything has been written and closed.

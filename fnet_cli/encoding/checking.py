@@ -32,6 +32,7 @@ from fnet_cli.encoding.readers.opening import STANDARD_STREAM
 from fnet_cli.encoding.rows import is_id_list
 from fnet_cli.encoding.texts import is_text
 from fnet_cli.errors import InputDataError, UsageError
+from fnet_cli.memory import resident_bytes
 from fnet_cli.presets.resolving import LocalPreset
 from fnet_cli.stores import check_uri, is_uri
 
@@ -66,6 +67,8 @@ def check_options(options: EncodeOptions) -> None:
     _check_uri(options)
     _check_parts(options)
     parse_device(options.device)
+    if options.memory_limit is not None and resident_bytes() is None:
+        raise UsageError("--memory-limit needs /proc, which this system does not have")
 
 
 def _check_parts(options: EncodeOptions) -> None:

@@ -13,6 +13,7 @@ from fnet_cli.encoding.engine.base import Engine, EngineRequest
 from fnet_cli.encoding.engine.loading import load_engine
 from fnet_cli.encoding.output.opening import KeptCallback
 from fnet_cli.encoding.report import ProgressCallback
+from fnet_cli.encoding.watching import MemoryWatch
 from fnet_cli.presets.pulling.events import EventCallback, ignore
 
 EngineLoader = Callable[[EngineRequest], Engine]
@@ -25,6 +26,7 @@ class JobContext:
     A stream that is None is the process's own, looked at only where the job names it as `-`: in
     a notebook or a daemon there may be none. Where `is_stopping` says so, the job stops after the
     rows that are under way; `on_kept` is told of rows that it can go on from, also after an error.
+    `memory` watches over this process, where the job has a limit.
     """
 
     settings: Settings = field(default_factory=lambda: Settings.from_env(os.environ))
@@ -36,3 +38,4 @@ class JobContext:
     on_pull: EventCallback = ignore
     on_kept: KeptCallback = lambda _kept: None
     is_stopping: Callable[[], bool] = lambda: False
+    memory: MemoryWatch | None = None

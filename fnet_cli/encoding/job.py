@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fnet_cli.constants import __version__
 from fnet_cli.encoding.context import JobContext
 from fnet_cli.encoding.identity import job_identity
 from fnet_cli.encoding.model import Model, RanAs
+from fnet_cli.encoding.needing import check_memory
 from fnet_cli.encoding.options import EncodeOptions
 from fnet_cli.encoding.output.opening import open_output
 from fnet_cli.encoding.output.parts import PartRecord
@@ -17,6 +18,7 @@ from fnet_cli.encoding.readers.opening import STANDARD_STREAM
 from fnet_cli.encoding.report import EncodeReport
 from fnet_cli.encoding.running import Run, Work
 from fnet_cli.encoding.tally import JobTally
+from fnet_cli.encoding.watching import watch_of, watched
 
 
 def encode_files(options: EncodeOptions, context: JobContext | None = None) -> EncodeReport:
@@ -28,8 +30,16 @@ def encode_files(options: EncodeOptions, context: JobContext | None = None) -> E
     Raises the errors of `fnet_cli.errors`; the message names file, row or line, and column.
     """
     context = context or JobContext()
+    if context.memory is None:
+        context = replace(context, memory=watch_of(options.memory_limit))
+    with watched(context.memory):
+        return _encode_files(options, context)
+
+
+def _encode_files(options: EncodeOptions, context: JobContext) -> EncodeReport:
     started = context.clock()
     plan = make_plan(options, context.settings, context.stdin, context.on_pull)
+    check_memory(plan)
     tally = JobTally(context, plan.rows)
     if plan.target.place is None:
         done = _in_one(plan, context, tally)

@@ -12,7 +12,9 @@ from fnet_cli.encoding.batching import BatchSize
 from fnet_cli.encoding.context import JobContext
 from fnet_cli.encoding.engine.base import Engine, EngineRequest
 from fnet_cli.encoding.engine.tuning import tuned_batch_tokens
+from fnet_cli.encoding.needing import Fit, fit
 from fnet_cli.encoding.plan import JobPlan
+from fnet_cli.encoding.watching import MemoryWatch
 
 # The batch size that rows of the same job were made with on a device, None where there were none.
 KnownTokens = Callable[[str], int | None]
@@ -55,18 +57,31 @@ class Model:
         """Return engine and size of batches: those that were loaded, else for this plan."""
         with self._lock:
             if self._loaded is None:
-                engine = self._context.engine_loader(
-                    EngineRequest(
-                        plan.preset,
-                        plan.in_force.pooling,
-                        plan.options.dtype,
-                        plan.options.device,
-                        fixed_shapes=plan.is_worth_compiling,
-                    )
-                )
+                memory = self._context.memory
+                engine = self._context.engine_loader(_request(plan, memory))
+                if memory is not None:
+                    memory.let_give_way(engine)
                 self._loaded = engine, _batch_size(engine, plan, known(engine.device))
                 self.ready_at = self._context.clock()
             return self._loaded
+
+    def check_memory(self) -> None:
+        """Raise OutOfMemoryError where this process has reached its limit."""
+        if self._context.memory is not None:
+            self._context.memory.check()
+
+
+def _request(plan: JobPlan, memory: MemoryWatch | None) -> EngineRequest:
+    within = Fit() if memory is None else fit(plan, memory.limit)
+    return EngineRequest(
+        plan.preset,
+        plan.in_force.pooling,
+        plan.options.dtype,
+        plan.options.device,
+        fixed_shapes=plan.is_worth_compiling,
+        most_workers=within.workers,
+        most_tokens=within.tokens,
+    )
 
 
 def _batch_size(engine: Engine, plan: JobPlan, known: int | None) -> BatchSize:

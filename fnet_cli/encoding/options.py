@@ -239,8 +239,8 @@ class EncodeOptions:
     gone on with, and a job that there is none of begins. `max_errors` ends a job that tolerates
     errors. An `output` that ends with a slash, or is a directory, is written in parts, of up to
     `part_rows` rows (None: what suits the job) and by `workers` processes, or actors of a cluster
-    where the `executor` is Ray. `pinned` are the names of those
-    that a file of settings has chosen.
+    where the `executor` is Ray. `memory_limit` is what all processes of the job may have in
+    memory together, in bytes. `pinned` are the names of those that a file of settings has chosen.
     """
 
     inputs: tuple[str, ...]
@@ -273,6 +273,7 @@ class EncodeOptions:
     executor: Executor = Executor.LOCAL
     ray: RayOptions = RayOptions()
     pinned: tuple[str, ...] = ()
+    memory_limit: int | None = None
 
     @property
     def restart(self) -> Restart:

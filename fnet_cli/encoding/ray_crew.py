@@ -31,6 +31,7 @@ from fnet_cli.encoding.engine.devices import usable_cores
 from fnet_cli.encoding.engine.loading import load_engine
 from fnet_cli.encoding.fragments import Fragment
 from fnet_cli.encoding.model import Model
+from fnet_cli.encoding.needing import share_of
 from fnet_cli.encoding.options import RayOptions
 from fnet_cli.encoding.output.journal import Counts
 from fnet_cli.encoding.output.parts import PartRecord
@@ -43,9 +44,11 @@ from fnet_cli.encoding.supervising import (
     died_again_and_again,
     work_on,
 )
+from fnet_cli.encoding.watching import MemoryWatch
 from fnet_cli.errors import NetworkError, PresetError, UsageError
 from fnet_cli.presets.fingerprint import weights_sha256
 from fnet_cli.presets.resolving import LocalPreset
+from fnet_cli.units import show_bytes
 
 # How often actors are asked how far they are.
 _LIVE_SECONDS = 1.0
@@ -67,8 +70,11 @@ def on_ray(job: PartsPlan, settings: Settings, workers: int) -> Iterator[Crew]:
         cpus = options.cpus
         if cpus is None:
             cpus = max(1, usable_cores() // workers) if started_here else 1
-        _check_size(ray, cpus, options.gpus)
-        crew = _ActorCrew(ray, job, settings, (workers, cpus, options.gpus))
+        limit = job.plan.options.memory_limit
+        memory = None if limit is None else share_of(limit, job.plan.options, workers)
+        each = _Each(cpus, options.gpus, memory)
+        _check_size(ray, each)
+        crew = _ActorCrew(ray, job, settings, (workers, each))
         try:
             # Ray prints that a worker died; standard output is the job's record's alone.
             with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
@@ -129,13 +135,31 @@ def _connect(ray: Any, options: RayOptions, seconds: float) -> bool:
     return address is None
 
 
-def _check_size(ray: Any, cpus: float, gpus: float) -> None:
+@dataclass(frozen=True)
+class _Each:
+    """What an actor takes of the cluster; `memory` in bytes, None where there is no limit."""
+
+    cpus: float
+    gpus: float
+    memory: int | None
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """The same by Ray's names of what a node has."""
+        return {"CPU": self.cpus, "GPU": self.gpus, "memory": self.memory or 0}
+
+
+def _check_size(ray: Any, each: _Each) -> None:
     """Raise UsageError where no node has room for an actor: it would be waited for without end."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    if not any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
+    wanted = each.resources
+    if not any(all(node.get(name, 0) >= wanted[name] for name in wanted) for node in nodes):
+        memory = "" if each.memory is None else f" and {show_bytes(each.memory)} of memory"
         raise UsageError(
-            f"no node of the Ray cluster has {cpus:g} CPUs and {gpus:g} GPUs for a worker",
-            hint="lower --cpus-per-worker or --gpus-per-worker",
+            f"no node of the Ray cluster has {each.cpus:g} CPUs and {each.gpus:g} GPUs{memory} "
+            "for a worker",
+            hint="lower --cpus-per-worker or --gpus-per-worker"
+            + (memory and ", or --memory-limit"),
         )
 
 
@@ -155,16 +179,19 @@ class _ActorCrew:
     """Actors, one for each worker; who dies is replaced, and its task is given to the new one."""
 
     def __init__(
-        self, ray: Any, job: PartsPlan, settings: Settings, each: tuple[int, float, float]
+        self, ray: Any, job: PartsPlan, settings: Settings, size: tuple[int, _Each]
     ) -> None:
         self._ray, self._job = ray, job
-        self.size, cpus, gpus = each
+        self.size, each = size
         # Threads: to answer while it encodes.
-        hired = ray.remote(num_cpus=cpus, num_gpus=gpus, max_concurrency=2)(RayWorker)
+        hired = ray.remote(
+            num_cpus=each.cpus, num_gpus=each.gpus, memory=each.memory, max_concurrency=2
+        )(RayWorker)
         # In a list, so that the preset is fetched by who needs it only.
         sent = [ray.put(job), ray.put(_preset_files(job))]
         here = os.getcwd()  # noqa: PTH109 - sent as text
-        self._hire = partial(hired.remote, sent, settings, max(1, math.ceil(cpus)), here)
+        room = Room(max(1, math.ceil(each.cpus)), each.memory)
+        self._hire = partial(hired.remote, sent, settings, room, here)
         self._free = [self._hire() for _ in range(self.size)]
         self._tasks: list[_Task] = []
         self._asked: dict[Any, Any] = {}
@@ -251,19 +278,30 @@ def _preset_files(job: PartsPlan) -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in paths.items() if path.is_file()}
 
 
+@dataclass(frozen=True)
+class Room:
+    """What an actor has of its node: cores, and bytes of memory, None where there is no limit."""
+
+    cores: int
+    memory: int | None
+
+
 class RayWorker:
     """An actor: encodes fragments of a job on its node."""
 
-    def __init__(self, sent: list[Any], settings: Settings, cores: int, directory: str) -> None:
+    def __init__(self, sent: list[Any], settings: Settings, room: Room, directory: str) -> None:
         with suppress(OSError):  # paths that are not absolute are those of the job's process
             os.chdir(directory)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         # Ray's way to share the processor out, which changes the last digits; `cores` is ours.
         os.environ.pop("OMP_NUM_THREADS", None)
         self._job = _with_preset_here(*sent)
-        self._cores, self._stopping = cores, False
+        self._cores, self._stopping = room.cores, False
         self._listener = _Following()
-        self._model = Model(JobContext(settings, engine_loader=self._load))
+        memory = None
+        if room.memory is not None:  # to the end of this process; Ray itself holds nobody to it
+            memory = MemoryWatch(room.memory, owns_process=True, ends_process=True).__enter__()
+        self._model = Model(JobContext(settings, engine_loader=self._load, memory=memory))
 
     def _load(self, request: EngineRequest) -> Engine:
         return load_engine(replace(request, own_process=True, cores=self._cores))

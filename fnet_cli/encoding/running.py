@@ -128,6 +128,7 @@ class Run:
                     embedding.submit(partial(engine.embed, batch))
                     # A batch for each worker, and as many that wait for one.
                     yield from settle(2 * engine.workers)
+                    self._work.model.check_memory()
                 if not prepared.is_ready:  # rows on a pipe do not wait for the next ones
                     yield from settle(0)
                 current = next(prepared, None)

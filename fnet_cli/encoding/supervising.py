@@ -19,6 +19,7 @@ from fnet_cli.encoding.output.parts import PartRecord
 from fnet_cli.encoding.part import PartsPlan, encode_part
 from fnet_cli.encoding.running import Work
 from fnet_cli.encoding.tally import Listener
+from fnet_cli.encoding.watching import memory_errors_named
 from fnet_cli.errors import DeviceMemoryError, FnetError, StoppedError
 
 _POLL_SECONDS = 0.1
@@ -182,7 +183,8 @@ def work_on(
     """
     record, error = None, None
     try:
-        record = encode_part(job, fragment, Work(model, listener, *told))
+        with memory_errors_named():
+            record = encode_part(job, fragment, Work(model, listener, *told))
     except FnetError as raised:
         error = _plain(raised)
     return WorkDone(record, model.ran_as, listener.before, error)

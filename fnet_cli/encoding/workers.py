@@ -28,10 +28,12 @@ from fnet_cli.encoding.engine.base import Engine, EngineRequest
 from fnet_cli.encoding.engine.loading import load_engine
 from fnet_cli.encoding.fragments import Fragment
 from fnet_cli.encoding.model import Model
+from fnet_cli.encoding.needing import share_of
 from fnet_cli.encoding.output.journal import Counts
 from fnet_cli.encoding.output.parts import PartRecord
 from fnet_cli.encoding.part import PartsPlan
 from fnet_cli.encoding.supervising import Crew, Live, WorkDone, WorkersDiedError, work_on
+from fnet_cli.encoding.watching import MemoryWatch
 
 # What a process writes about the part that it works on, for the job to see.
 _READY, _ROWS, _TOKENS, _FIELDS = 0, 1, 2, 3
@@ -122,8 +124,9 @@ class _Worker:
     def __init__(self, shared: _Shared, number: int) -> None:
         self.job, self._stop = shared.job, shared.stop
         self.listener = _Counting(shared.counts, number)
-        self.model = Model(JobContext(shared.settings, engine_loader=self._load))
         self._share = number, shared.workers
+        memory = _watch(shared)
+        self.model = Model(JobContext(shared.settings, engine_loader=self._load, memory=memory))
 
     def is_stopping(self) -> bool:
         """Whether the job has said so."""
@@ -131,6 +134,15 @@ class _Worker:
 
     def _load(self, request: EngineRequest) -> Engine:
         return load_engine(replace(request, own_process=True, share=self._share))
+
+
+def _watch(shared: _Shared) -> MemoryWatch | None:
+    """Watch, to the end of this process, that it keeps to its share of the job's memory."""
+    options = shared.job.plan.options
+    if options.memory_limit is None:
+        return None
+    share = share_of(options.memory_limit, options, shared.workers)
+    return MemoryWatch(share, owns_process=True).__enter__()
 
 
 class _Counting:

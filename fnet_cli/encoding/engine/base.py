@@ -36,6 +36,9 @@ class Engine(Protocol):
         May be called from several threads at once.
         """
 
+    def give_way(self) -> None:
+        """Embed in halves, from now on, what is as large as the largest batch so far."""
+
 
 @dataclass(frozen=True)
 class EngineRequest:
@@ -45,7 +48,8 @@ class EngineRequest:
     then is faster. `own_process` allows settings that hold for the whole process, such as how
     many threads the backend uses: a program's to choose, not a library's. Of the GPUs, it takes
     the `share[0]`-th of `share[1]` equal shares. `cores` is how many of the processor's to use,
-    None for those that the process may run on.
+    None for those that the process may run on. On the processor, at most `most_workers` batches
+    are in work at once, of `most_tokens` tokens; a larger one is embedded in halves.
     """
 
     preset: LocalPreset
@@ -56,3 +60,5 @@ class EngineRequest:
     own_process: bool = False
     share: tuple[int, int] = (0, 1)
     cores: int | None = None
+    most_workers: int | None = None
+    most_tokens: int | None = None

@@ -64,19 +64,19 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def share_threads(cores: int | None = None) -> int:
+def share_threads(cores: int | None = None, most: int | None = None) -> int:
     """Give TensorFlow's operations a thread each and return how many graphs should run at once.
 
     Several graphs side by side keep all cores busy, where one graph's small operations do not
-    divide well. Takes `cores`, or all that the process may run on. Returns 1 where TensorFlow runs
-    already, or where the environment says how many threads it gets.
+    divide well. Takes `cores`, or all that the process may run on, for `most` graphs at most.
+    Returns 1 where TensorFlow runs already, or where the environment says how many threads it gets.
     """
     import tensorflow as tf
 
     if os.environ.get("TF_NUM_INTRAOP_THREADS") or os.environ.get("OMP_NUM_THREADS"):
         return 1
     cores = cores or usable_cores()
-    workers = min(cores, _MAX_WORKERS)
+    workers = min(cores, most or _MAX_WORKERS, _MAX_WORKERS)
     try:
         tf.config.threading.set_intra_op_parallelism_threads(max(1, cores // workers))
         tf.config.threading.set_inter_op_parallelism_threads(workers)

@@ -37,7 +37,7 @@ def load_engine(request: EngineRequest) -> Engine:
     names = every[number::shares] or [every[number % len(every)]]
     # Before anything runs: TensorFlow's threads are fixed with its first operation.
     alone = backend == "tensorflow" and names == ["cpu"] and request.own_process
-    workers = share_threads(request.cores) if alone else 1
+    workers = share_threads(request.cores, request.most_workers) if alone else 1
     engines = [KerasEngine(request, backend, name, workers) for name in names]
     return engines[0] if len(engines) == 1 else ReplicatedEngine(engines)
 
@@ -76,7 +76,8 @@ class KerasEngine:
         self.workers = workers if on_cpu else _GPU_WORKERS
         self.batch_tokens = _CPU_BATCH_TOKENS[backend] if on_cpu else _GPU_BATCH_TOKENS
         self._fixed_shapes = request.fixed_shapes
-        self._most_tokens = float("inf")
+        self._most_tokens = float(request.most_tokens or "inf") if on_cpu else float("inf")
+        self._largest = 0
         with self._scope():
             model = load_backbone(request.preset, FNetBackbone, dtype=request.dtype.policy)
             self.mixing = choose_mixing(
@@ -93,6 +94,7 @@ class KerasEngine:
         """
         tokens = batch.capacity * batch.token_ids.shape[1]
         if batch.capacity == 1 or tokens <= self._most_tokens:
+            self._largest = max(self._largest, tokens)
             try:
                 return self._embed(batch)
             except memory_errors(self.backend) as error:
@@ -106,6 +108,11 @@ class KerasEngine:
             half_tokens = (batch.capacity + 1) // 2 * batch.token_ids.shape[1]
             self._most_tokens = min(self._most_tokens, half_tokens)
         return np.concatenate([self.embed(half) for half in batch.halves()])
+
+    def give_way(self) -> None:
+        """Embed in halves, from now on, what is as large as the largest batch so far."""
+        self._most_tokens = min(self._most_tokens, max(1, self._largest // 2))
+        self._largest = 0
 
     def _embed(self, batch: Batch) -> np.ndarray:
         arrays = [batch.token_ids, batch.segment_ids, batch.lengths]
@@ -136,7 +143,7 @@ class ReplicatedEngine:
     """The same model on several devices; each batch goes to one that is free."""
 
     def __init__(self, engines: list[KerasEngine]) -> None:
-        first = engines[0]
+        first, self._engines = engines[0], engines
         self.backend, self.mixing, self.batch_tokens = (
             first.backend,
             first.mixing,
@@ -157,3 +164,8 @@ class ReplicatedEngine:
             return engine.embed(batch)
         finally:
             self._free.put(engine)
+
+    def give_way(self) -> None:
+        """Let each of the engines give way."""
+        for engine in self._engines:
+            engine.give_way()

@@ -113,6 +113,8 @@ class ArrowSource(UniformColumns):
     def _errors(self) -> Iterator[None]:
         try:
             yield
+        except MemoryError:  # one of pyarrow's, and says nothing of the file
+            raise
         except _READ_ERRORS as error:
             reason = " ".join(str(error).split())
             raise InputDataError(

@@ -29,6 +29,9 @@ from fnet_cli.encoding.readers.lines import (
 from fnet_cli.encoding.readers.places import InputFile, as_file
 from fnet_cli.errors import InputDataError
 
+# Of memory, for a byte of a line.
+_PARSER_BYTES = 13
+
 
 @dataclass(frozen=True)
 class _Block:
@@ -183,6 +186,9 @@ def _parsed_singly(lines: list[bytes]) -> tuple[list[Any], dict[int, Fault]]:
         except UnicodeDecodeError as error:
             reason = not_utf8(error.start + 1, content[error.start])
         except orjson.JSONDecodeError as error:
+            # orjson says the same where it gets no memory, of which it asks for so much; this does
+            # not, and takes none.
+            bytearray(_PARSER_BYTES * len(content))
             reason = f"not valid JSON: {error.msg} (column {error.colno})"
         rows.append({})
         faults[index] = Fault(reason, content.decode(errors="replace"))
@@ -201,6 +207,8 @@ def _widen(schema: pa.Schema, block: _Block, name: str, *, tolerant: bool) -> pa
         try:
             # Converted, not only inferred: inference looks at some values and lets others pass.
             kind = _common_type(known, pa.array(values).type)
+        except MemoryError:
+            raise
         except (pa.ArrowException, OverflowError, TypeError):
             if tolerant:
                 fields.append(pa.field(column, _type_of_fitting(values, known)))
@@ -253,6 +261,8 @@ def _to_arrow(block: _Block, schema: pa.Schema, name: str, *, tolerant: bool) ->
         values = [row.get(field_.name) for row in block.rows]
         try:
             arrays.append(pa.array(values, type=field_.type))
+        except MemoryError:
+            raise
         except (pa.ArrowException, OverflowError, TypeError):
             misfits = _misfits(values, field_)
             if not tolerant:

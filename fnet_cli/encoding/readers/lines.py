@@ -146,6 +146,8 @@ def _read_errors(name: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise InputDataError(f"{name}: no such file") from error
+    except MemoryError:
+        raise
     except (pa.ArrowException, OSError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputDataError(f"{name}: cannot be read: {reason}") from error

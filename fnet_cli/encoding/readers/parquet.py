@@ -37,6 +37,7 @@ from fnet_cli.errors import InputDataError, OutputError
 _BUFFER_BYTES = 1 << 20
 _MOST_FOOTER_BYTES = 1 << 20  # parsed in Python, in about a second
 # The last: names in a footer may be no text.
+# MemoryError, which one of pyarrow's is, says nothing of the file.
 _READ_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
 
 
@@ -75,6 +76,8 @@ class ParquetSource(Readable):
                     pre_buffer=False,
                     page_checksum_verification=True,  # where the writer stored them
                 )
+        except MemoryError:
+            raise
         except _READ_ERRORS as error:
             raise self._damaged(error) from error
 
@@ -134,6 +137,8 @@ class ParquetSource(Readable):
             for batch in reading.rows_of(groups, row):
                 yield batch
                 row += len(batch.numbers)
+        except MemoryError:
+            raise
         except _READ_ERRORS as error:
             raise self._damaged(error, f" after row {row - 1}" if row else "") from error
         if row != self.rows:
@@ -149,6 +154,8 @@ class ParquetSource(Readable):
                     row += len(taken.numbers)
                     yield taken
                 fault = Fault(f"row group {group} has fewer rows than the footer states")
+            except MemoryError:
+                raise
             except _READ_ERRORS as error:
                 fault = Fault(f"row group {group} is damaged: {_one_line(error)}")
             for first in range(row, end, MAX_WINDOW_ROWS):
