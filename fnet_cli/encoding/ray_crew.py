@@ -18,7 +18,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -66,7 +66,12 @@ def on_ray(job: PartsPlan, settings: Settings, workers: int) -> Iterator[Crew]:
     ray = _import_ray()
     options = job.plan.options.ray
     started_here = _connect(ray, options, settings.timeout)
-    try:
+    with ExitStack() as leaving:
+        # Ray prints that a worker or a node died, also while it is left; standard output is the
+        # job's record's alone.
+        nowhere = leaving.enter_context(Path(os.devnull).open("w"))
+        leaving.enter_context(redirect_stdout(nowhere))
+        leaving.callback(ray.shutdown)
         cpus = options.cpus
         if cpus is None:
             cpus = max(1, usable_cores() // workers) if started_here else 1
@@ -75,14 +80,8 @@ def on_ray(job: PartsPlan, settings: Settings, workers: int) -> Iterator[Crew]:
         each = _Each(cpus, options.gpus, memory)
         _check_size(ray, each)
         crew = _ActorCrew(ray, job, settings, (workers, each))
-        try:
-            # Ray prints that a worker died; standard output is the job's record's alone.
-            with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-                yield crew
-        finally:
-            crew.dismiss()
-    finally:
-        ray.shutdown()
+        leaving.callback(crew.dismiss)
+        yield crew
 
 
 def _import_ray() -> Any:
@@ -196,6 +195,7 @@ class _ActorCrew:
         self._tasks: list[_Task] = []
         self._asked: dict[Any, Any] = {}
         self._seen: dict[Any, Live] = {}
+        self._heard_of: set[Any] = set()
 
     def submit(self, fragment: Fragment, before: PartRecord, batch_tokens: dict[str, int]) -> _Task:
         """Give a fragment to an actor that has none."""
@@ -210,7 +210,20 @@ class _ActorCrew:
         answers, _ = self._ray.wait(list(by_answer), num_returns=len(by_answer), timeout=seconds)
         for answer in answers:
             self._settle(by_answer[answer])
+        self._take_over()
         return [by_answer[answer] for answer in answers if by_answer[answer].done is not None]
+
+    def _take_over(self) -> None:
+        """Give a fragment of an actor that was never heard of to one that has nothing to do.
+
+        Where a node is lost, none may have room for another actor, and it is waited for in vain.
+        """
+        able = [actor for actor in self._free if actor in self._heard_of]
+        unheard = [task for task in self._tasks if task.actor not in self._heard_of]
+        for actor, task in zip(able, unheard, strict=False):
+            self._free.remove(actor)
+            self._ray.kill(task.actor)
+            task.actor, task.answer = actor, actor.encode.remote(task.fragment, *task.told)
 
     def _settle(self, task: _Task) -> None:
         """Take a task's answer; raises what an actor did not expect."""
@@ -228,6 +241,7 @@ class _ActorCrew:
             name = self._job.directory.name_of(task.fragment.number)
             died = died_again_and_again(name, " ".join(str(error).split()))
             done = WorkDone(None, None, Counts(), died)
+        self._heard_of.add(task.actor)
         # What an attempt before has left is of this very job.
         task.done = replace(done, resumed=Counts()) if task.deaths else done
 
@@ -246,6 +260,7 @@ class _ActorCrew:
             actor = self._asked.pop(answer)
             with suppress(self._ray.exceptions.RayError):
                 self._seen[actor] = self._ray.get(answer)
+                self._heard_of.add(actor)
         waiting = set(self._asked.values())
         for task in self._tasks:
             if task.actor not in waiting:

@@ -41,15 +41,19 @@ def address() -> Iterator[str]:
 
 
 def _cluster() -> Iterator[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", CLUSTER],
+    process = run_cluster(CLUSTER)
+    yield process.stdout.readline().strip()
+    process.communicate("\n", timeout=60)
+
+
+def run_cluster(script: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", script],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    yield process.stdout.readline().strip()
-    process.communicate("\n", timeout=60)
 
 
 @pytest.fixture
@@ -95,6 +99,38 @@ def test_an_actor_that_is_killed_costs_time_only(job, tmp_path):
     record = json.loads(out)
     assert (record["rows_in"], record["rows_out"], record["rows_resumed"]) == (ROWS, ROWS, 0)
     assert shown.splitlines()[-1] == "fnet: wrote out/"
+    check(tmp_path)
+
+
+NODES = """
+from ray.cluster_utils import Cluster
+store = {"object_store_memory": 100 * 2**20}
+cluster = Cluster(initialize_head=True, head_node_args={
+    "num_cpus": 0, "include_dashboard": False, **store})
+nodes = [cluster.add_node(num_cpus=1, **store) for _ in range(2)]
+print(cluster.address, flush=True)
+input()
+cluster.remove_node(nodes[0], allow_graceful=False)
+print("removed", flush=True)
+input()
+cluster.shutdown()
+"""
+
+
+def test_a_node_that_is_lost_costs_time_only_though_none_has_room_for_its_actor(tmp_path):
+    write_source(tmp_path / "tokens.parquet", ROWS)
+    nodes = run_cluster(NODES)
+    where = ["--executor", "ray", "--address", nodes.stdout.readline().strip(), "--workers", "2"]
+    job = [*slow_job("tokens.parquet", "out/", "--part-rows", "100", "--json"), *where]
+    with started(FNET, job, tmp_path) as process:
+        wait_for_part(process, tmp_path)
+        nodes.stdin.write("\n")
+        nodes.stdin.flush()
+        assert nodes.stdout.readline() == "removed\n"
+        out, shown = process.communicate(timeout=200)
+    nodes.communicate("\n", timeout=60)
+    assert process.returncode == 0, shown
+    assert json.loads(out)["rows_out"] == ROWS
     check(tmp_path)
 
 
