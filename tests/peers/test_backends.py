@@ -105,3 +105,35 @@ def test_encode_gives_what_it_gives_on_tensorflow(backend, pooling, tmp_path):
     pq.write_table(pa.table({"token_ids": rows}), tmp_path / "tokens.parquet")
     wanted = encode("tensorflow", tmp_path, pooling)
     assert np.abs(encode(backend, tmp_path, pooling) - wanted).max() <= 2e-5
+
+
+UNDER_A_LIMIT = """
+import resource
+import sys
+
+import numpy as np
+
+from fnet_cli.config import Settings
+from fnet_cli.encoding.batching import Batch
+from fnet_cli.encoding.engine.base import EngineRequest
+from fnet_cli.encoding.engine.loading import load_engine
+from fnet_cli.encoding.options import ComputeDtype, Pooling
+from fnet_cli.memory import data_bytes
+from fnet_cli.presets.resolving import resolve_preset
+
+preset = resolve_preset(sys.argv[1], Settings())
+engine = load_engine(EngineRequest(preset, Pooling.MEAN, ComputeDtype.FLOAT32, "cpu"))
+ids = np.random.default_rng(1).integers(5, 40, (8192, 32), dtype=np.int32)
+batch = Batch(np.arange(len(ids)), ids, np.zeros_like(ids), np.full(len(ids), 32, np.int32), 8192)
+free = engine.embed(batch)
+resource.setrlimit(resource.RLIMIT_DATA, (data_bytes() + 24 * 2**20, -1))
+held = engine.embed(batch)
+assert engine._most_tokens < ids.size, "it fitted"
+assert np.abs(held - free).max() < 2e-5
+"""
+
+
+def test_torch_without_memory_on_the_processor_halves_the_batch_with_the_same_result(tmp_path):
+    require("torch")
+    write_preset(tmp_path / "preset")
+    run_python("torch", "-c", UNDER_A_LIMIT, str(tmp_path / "preset"))
