@@ -7,9 +7,11 @@ FnetError                     1    anything below; exit code 1 is never used for
 |-- PresetError               4    a preset is invalid
 |   |-- PresetNotFoundError   4    a preset is unknown or not on this machine
 |   `-- UnsafePresetError     4    a preset asks for something that a safe loader refuses
-|-- NetworkError              5    a hub cannot be reached, or does not let us in
+|-- NetworkError              5    a hub or a store cannot be reached, or fails
+|   `-- AccessError           5    it refuses the credentials, or wants some
 |-- IntegrityError            6    a result or a file does not match what it must be
 |-- OutputError               7    the output cannot be written: permissions, disk space
+|-- InstallationError         8    a package is missing or broken, or `fnet doctor` found a problem
 `-- StoppedError            130    a job was asked to stop, and can be gone on with
 """
 
@@ -27,6 +29,7 @@ class ExitCode(IntEnum):
     NETWORK = 5
     INTEGRITY = 6
     OUTPUT = 7
+    INSTALLATION = 8
     INTERRUPTED = 130
 
 
@@ -80,6 +83,10 @@ class NetworkError(FnetError):
     exit_code = ExitCode.NETWORK
 
 
+class AccessError(NetworkError):
+    """A hub, mirror or object store refuses the credentials, or wants some."""
+
+
 class IntegrityError(FnetError):
     """A result or a file is not what it must be: a non-finite embedding, a hash that is off."""
 
@@ -90,6 +97,12 @@ class OutputError(FnetError):
     """The output cannot be written."""
 
     exit_code = ExitCode.OUTPUT
+
+
+class InstallationError(FnetError):
+    """The installation is not fit to run: a package is missing, or does not start."""
+
+    exit_code = ExitCode.INSTALLATION
 
 
 class StoppedError(FnetError):

@@ -11,6 +11,7 @@ import typer
 from fnet_cli.cli import caches  # noqa: F401 - it adds its commands
 from fnet_cli.cli.bench import bench
 from fnet_cli.cli.config import config_app, show_command
+from fnet_cli.cli.doctor import doctor
 from fnet_cli.cli.encode import encode
 from fnet_cli.cli.pinning import PinnedCommand
 from fnet_cli.cli.presets import presets_app
@@ -67,5 +68,6 @@ app.command(rich_help_panel=ENCODE)(detokenize)
 app.command(rich_help_panel=INSPECT)(verify_output)
 app.command(rich_help_panel=INSPECT)(summary)
 app.command(rich_help_panel=INSPECT)(bench)
+app.command(rich_help_panel=INSPECT)(doctor)
 app.add_typer(presets_app, rich_help_panel=PRESETS)
 app.add_typer(config_app, rich_help_panel=SETTINGS)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 import pickle
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -61,6 +64,31 @@ def run_shell(command: str, env: Mapping[str, str] | None = None) -> subprocess.
         text=True,
         timeout=120,
     )
+
+
+def on_a_terminal(
+    *arguments: object, columns: int = 80, stderr_only: bool = False, **env: str
+) -> str:
+    """Return what the program writes to a pseudo-terminal of so many columns."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen(
+        [*FNET, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL if stderr_only else follower,
+        stderr=follower,
+        env=clean_env({"TERM": "xterm-256color", **env}),
+    )
+    os.close(follower)
+    parts = []
+    try:
+        while part := os.read(leader, 65536):
+            parts.append(part)
+    except OSError:  # Linux's way of saying that the other end is closed
+        pass
+    process.wait(60)
+    os.close(leader)
+    return b"".join(parts).decode()
 
 
 def run_once(
