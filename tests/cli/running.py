@@ -19,6 +19,7 @@ FNET = [sys.executable, "-m", "fnet_cli"]
 SCRIPT = [str(Path(sys.executable).with_name("fnet"))]
 _DROPPED = (
     "NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS", "KERAS_BACKEND", "FNET_PRESET", "FNET_PROJECT",
+    "FNET_DEBUG",
     "FNET_OFFLINE", "FNET_TIMEOUT", "FNET_RETRIES", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN",
     "KAGGLE_API_TOKEN", "KAGGLE_API_ENDPOINT", "HF_ENDPOINT",
 )  # fmt: skip
