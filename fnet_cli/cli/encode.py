@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from fnet_cli.cli.completing import complete_column, complete_device
 from fnet_cli.cli.interrupts import (
     is_asked_to_stop,
@@ -286,7 +284,7 @@ def _close(report: EncodeReport, *, quiet: bool, as_json: bool) -> None:
 
     if not quiet:
         for line in closing_lines(report, _timing(report)):
-            typer.echo(f"fnet: {line}", err=True)
+            say(line)
     if as_json:
         sys.stdout.write(json.dumps(report.to_dict()) + "\n")
 

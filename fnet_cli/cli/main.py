@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -115,8 +116,26 @@ def _open_missing_streams() -> None:
 
 def _print_any_name() -> None:
     """Escape what standard output cannot encode: a file's name may be no text in any encoding."""
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+    if not isinstance(sys.stdout, io.TextIOWrapper):
+        return
+    if sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # as standard error does
+    elif sys.stdout.errors == "surrogateescape":  # the locale C, whose names are bytes
+        codecs.register_error("fnet", _bytes_or_escape)
+        sys.stdout.reconfigure(errors="fnet")
+
+
+def _bytes_or_escape(error: UnicodeError) -> tuple[bytes, int]:
+    """Return the bytes of a name that was no text, and an escape for all else."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    parts = (
+        bytes([ord(character) - 0xDC00])
+        if 0xDC80 <= ord(character) <= 0xDCFF
+        else character.encode("ascii", "backslashreplace")
+        for character in error.object[error.start : error.end]
+    )
+    return b"".join(parts), error.end
 
 
 def _render(message: str, hint: str) -> None:

@@ -42,12 +42,12 @@ def describe(progress: Progress) -> str:
 
 def closing_lines(report: JobReport, timing: str) -> list[str]:
     """Say what was done, with what, and where it went."""
-    text = f"{report.rows_out:,} rows in {timing}, {report.rows_truncated:,} truncated"
+    text = f"{report.rows_truncated:,} truncated"
     if report.rows_truncated:
         text += f" ({report.tokens_lost:,} tokens lost)"
     if report.rows_rejected:
         text += f", {report.rows_rejected:,} rejected"
-    lines = [f"{text}, preset {report.preset}"]
+    lines = [f"{report.rows_out:,} rows in {timing}", f"{text}, preset {report.preset}"]
     if isinstance(report, EncodeReport):
         if report.files_damaged:
             files = "file" if report.files_damaged == 1 else "files"

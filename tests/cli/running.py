@@ -68,9 +68,14 @@ def run_shell(command: str, env: Mapping[str, str] | None = None) -> subprocess.
 
 
 def on_a_terminal(
-    *arguments: object, columns: int = 80, stderr_only: bool = False, **env: str
+    *arguments: object,
+    columns: int = 80,
+    stderr_only: bool = False,
+    cwd: os.PathLike[str] | None = None,
+    code: int | None = None,
+    **env: str,
 ) -> str:
-    """Return what the program writes to a pseudo-terminal of so many columns."""
+    """Return what the program writes to a pseudo-terminal, and require its exit `code`."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     process = subprocess.Popen(
@@ -79,6 +84,7 @@ def on_a_terminal(
         stdout=subprocess.DEVNULL if stderr_only else follower,
         stderr=follower,
         env=clean_env({"TERM": "xterm-256color", **env}),
+        cwd=cwd,
     )
     os.close(follower)
     parts = []
@@ -87,9 +93,11 @@ def on_a_terminal(
             parts.append(part)
     except OSError:  # Linux's way of saying that the other end is closed
         pass
-    process.wait(60)
+    ended = process.wait(60)
     os.close(leader)
-    return b"".join(parts).decode()
+    shown = b"".join(parts).decode(errors="replace")
+    assert code in (None, ended), shown
+    return shown
 
 
 def run_once(
