@@ -18,7 +18,7 @@ from fnet_cli.constants import __version__
 DISTRIBUTION = "fnet-cli"
 _REINSTALL = "install fnet-cli anew, in an environment of its own: python3 -m venv, then pip"
 # For developers; nobody who encodes misses them.
-_NOT_FOR_USERS = ("test", "lint", "peers", "docs", "training")
+_NOT_FOR_USERS = ("test", "lint", "peers", "docs", "frameworks", "training")
 # What fsspec needs for the stores that are asked for most.
 _STORES = ("s3fs", "gcsfs", "adlfs")
 _TOLD = ("keras", "tensorflow", "numpy", "pyarrow", "kagglehub", "huggingface-hub")

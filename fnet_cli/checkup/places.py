@@ -54,11 +54,13 @@ def check_settings(world: World) -> Iterator[Finding]:
     settings = world.settings
     details = {
         "config_file": shown_path(settings.config_file, world.home),
+        "project_file": shown_path(world.project, world.home) if world.project else None,
         "default_preset": settings.default_preset,
         "offline": settings.offline,
     }
     state = "" if settings.config_file.exists() else " (not there, and not needed)"
     found = f"{details['config_file']}{state}, default preset {settings.default_preset}"
+    found += f", and the project's {details['project_file']}" if world.project else ""
     found += ", offline" if settings.offline else ""
     yield Finding("settings", Verdict.OK, found, details=details)
 

@@ -21,7 +21,7 @@ from fnet_cli.checkup.machine import check_memory, check_processor
 from fnet_cli.checkup.places import check_caches, check_settings, check_temporary
 from fnet_cli.checkup.terminal import check_locale, check_terminal
 from fnet_cli.checkup.world import Streams, World
-from fnet_cli.config import Settings
+from fnet_cli.config import FoundSettings, Settings
 from fnet_cli.errors import UsageError
 
 Check = Callable[[World], Iterator[Finding]]
@@ -44,18 +44,16 @@ def check_all(world: World) -> Iterator[Finding]:
         yield from check(world)
 
 
-def this_world(environ: Mapping[str, str], streams: Streams, *, offline: bool = False) -> World:
+def this_world(
+    environ: Mapping[str, str], streams: Streams, found: FoundSettings | UsageError
+) -> World:
     """Return the world that this process is in; settings that cannot be read are a finding of it.
 
-    `offline` forbids connections, whatever the settings say.
+    Where they are an error, nobody is asked anything, for they may have said so.
     """
-    error = None
-    try:
-        settings = Settings.from_env(environ)
-    except UsageError as problem:
-        error, offline = problem, True
-        places = {name: environ[name] for name in _PLACES if environ.get(name)}
-        settings = Settings.from_env({**places, "FNET_CONFIG": os.devnull})
-    if offline:
-        settings = replace(settings, offline=True)
-    return World(settings, environ, Path.home(), error, streams)
+    if not isinstance(found, UsageError):
+        return World(found.settings, environ, Path.home(), streams=streams, project=found.project)
+    places = {name: environ[name] for name in _PLACES if environ.get(name)}
+    settings = Settings.from_env({**places, "FNET_CONFIG": os.devnull})
+    offline = replace(settings, offline=True)
+    return World(offline, environ, Path.home(), settings_error=found, streams=streams)

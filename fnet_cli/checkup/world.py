@@ -25,6 +25,7 @@ class Streams:
 class World:
     """The settings, the environment and the places that the checks look at.
 
+    `project` is the file of a project that has a say in the settings, where there is one.
     `settings_error` is why the user's own settings could not be read; `settings` then has the
     defaults, and forbids connections. `root` is where Linux' `/proc` and `/sys` lie. `seconds` is
     how long a backend may take to start, `patience` how long a hub may take to answer.
@@ -33,6 +34,7 @@ class World:
     settings: Settings
     environ: Mapping[str, str]
     home: Path
+    project: Path | None = None
     settings_error: FnetError | None = None
     streams: Streams = Streams()
     root: Path = Path("/")

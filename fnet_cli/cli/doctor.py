@@ -10,15 +10,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fnet_cli.cli.presets import FormatOption, JsonOption, chosen_format
-from fnet_cli.cli.settings import Offline
+from fnet_cli.cli.settings import Offline, current_found
 from fnet_cli.cli.streams import console_for, one_line, style_of
 from fnet_cli.cli.tables import Column, Table, TableFormat, print_table
 from fnet_cli.constants import __version__
-from fnet_cli.errors import InstallationError
+from fnet_cli.errors import InstallationError, UsageError
 
 if TYPE_CHECKING:
     from fnet_cli.checkup.findings import Finding
     from fnet_cli.checkup.world import Streams
+    from fnet_cli.config import FoundSettings
 
 _COLUMNS = (
     Column("verdict", "Verdict"),
@@ -28,7 +29,7 @@ _COLUMNS = (
 )
 _STYLES = {"ok": "green", "note": "cyan", "warning": "yellow", "problem": "bold red"}
 # Columns of the verdict and of the check's name, with what separates them.
-_INDENT = 22
+_INDENT = 23
 
 
 def doctor(
@@ -50,7 +51,7 @@ def doctor(
         kind = TableFormat.TABLE
     findings = []
     with _waiting():
-        for finding in check_all(this_world(os.environ, _streams(), offline=offline)):
+        for finding in check_all(this_world(os.environ, _streams(), _found(offline))):
             findings.append(finding)
             if kind is TableFormat.TABLE:
                 _print(finding)
@@ -63,6 +64,14 @@ def doctor(
         raise InstallationError(
             f"{problems[0].check}: {problems[0].found}{more}", hint=problems[0].hint
         )
+
+
+def _found(offline: bool) -> FoundSettings | UsageError:
+    """Return the settings of this run, or why they cannot be read, which is told with the rest."""
+    try:
+        return current_found(offline=offline)
+    except UsageError as error:
+        return error
 
 
 @contextmanager
@@ -100,7 +109,7 @@ def _print(finding: Finding) -> None:
         first, *rest = _wrapped(finding.hint, room - 3)
         lines += [f"-> {first}", *(f"   {line}" for line in rest)]
     head = Text.assemble((f"{finding.verdict:<8}", _STYLES[finding.verdict]))
-    head.append(f"  {finding.check:<12}")
+    head.append(f"  {finding.check:<13}")
     for line in lines:
         console.print(head.append(line), soft_wrap=True)
         head = Text(" " * _INDENT)

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
+import typer
+
 from fnet_cli.cli.completing import complete_column, complete_device
 from fnet_cli.cli.interrupts import (
     is_asked_to_stop,

@@ -103,4 +103,4 @@ def test_on_a_terminal_it_is_a_list_that_fits(tmp_path):
     assert max(map(len, lines[:-2])) <= 80  # the last two are the error and its hint
     first = next(line for line in lines if line.startswith("problem"))
     assert first.split()[:2] == ["problem", "packages"]
-    assert any(line.startswith(" " * 22 + "-> ") for line in lines)
+    assert any(line.startswith(" " * 23 + "-> ") for line in lines)
