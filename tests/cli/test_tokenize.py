@@ -70,9 +70,8 @@ def test_detokenize_keeps_a_text_in_its_line_and_the_terminal_calm(tmp_path):
 
 def test_detokenize_refuses_a_negative_limit(tmp_path):
     ran = run_fnet("detokenize", "t.parquet", "--limit", "-1", cwd=tmp_path)
-    assert (ran.returncode, ran.stderr) == (
-        2, "fnet: error: --limit must not be negative, it is -1\n",
-    )  # fmt: skip
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("fnet: error: --limit must not be negative, it is -1\n")
 
 
 def test_rows_on_a_pipe_come_out_as_they_come_in():
