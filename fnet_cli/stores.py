@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fnet_cli.config import Settings, check_web_address
-from fnet_cli.errors import FnetError, NetworkError, UsageError
+from fnet_cli.errors import AccessError, FnetError, NetworkError, UsageError
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 # What is in front of their first slash is a bucket, and no host.
@@ -278,7 +278,7 @@ def store_errors(where: str, missing: FnetError) -> Iterator[None]:
     except FileNotFoundError as error:
         raise missing from error
     except PermissionError as error:
-        raise NetworkError(f"{where}: access is refused", hint=_LOGIN) from error
+        raise AccessError(f"{where}: access is refused", hint=_LOGIN) from error
     except (OSError, ValueError, pa.ArrowException) as error:
         # Arrow's client has retried what may go away.
         raise NetworkError(f"{where}: {first_line(error)}", hint=_LOGIN) from error

@@ -34,7 +34,8 @@ MAY_IMPORT = {
     "patience": _BASE, "stores": {*_BASE, "config"}, "tokenizer": {*_BASE, "config"},
     "presets": {*_BASE, *_AFAR, "config", "backbone", "tokenizer"},
     "encoding": {*_BASE, *_AFAR, *_MIDDLE, "config"},
-    "cli": {*_BASE, *_AFAR, *_MIDDLE, "config", "encoding"},
+    "checkup": {*_BASE, *_AFAR, "config", "presets"},
+    "cli": {*_BASE, *_AFAR, *_MIDDLE, "checkup", "config", "encoding"},
     "__main__": {"cli"}, "__init__": {*_BASE, *_MIDDLE, "config", "encoding"},
 }  # fmt: skip
 # KerasHub's from_preset and save_to_preset are methods of the model and of the tokenizer, so that
@@ -44,6 +45,7 @@ LAZY = {
     "fnet_cli.tokenizer.tokenizer": {"presets"},
 }
 KERAS_ROOMS = (
+    "fnet_cli.checkup.probe",  # runs in a process of its own
     "fnet_cli.backbone.embeddings", "fnet_cli.backbone.encoder", "fnet_cli.backbone.fusing",
     "fnet_cli.backbone.mixing", "fnet_cli.backbone.model", "fnet_cli.backbone.normalization",
     "fnet_cli.encoding.engine.compiling", "fnet_cli.encoding.engine.devices",

@@ -11,6 +11,7 @@ import typer
 from fnet_cli.cli import caches  # noqa: F401 - it adds its commands
 from fnet_cli.cli.bench import bench
 from fnet_cli.cli.config import config_app, show_command
+from fnet_cli.cli.doctor import doctor
 from fnet_cli.cli.encode import encode
 from fnet_cli.cli.pinning import PinnedCommand
 from fnet_cli.cli.presets import presets_app
@@ -22,7 +23,8 @@ from fnet_cli.constants import __version__
 
 # An example of each is shown by `fnet --help`, in the order of its groups.
 _SHOWN: tuple[Callable[..., None], ...] = (
-    encode, tokenize, detokenize, verify_output, summary, bench, pull_command, show_command,
+    encode, tokenize, detokenize, verify_output, summary, bench, doctor, pull_command,
+    show_command,
 )  # fmt: skip
 ENCODE, INSPECT, PRESETS, SETTINGS = "Encode", "Inspect", "Presets", "Settings"
 
@@ -67,5 +69,6 @@ app.command(rich_help_panel=ENCODE)(detokenize)
 app.command(rich_help_panel=INSPECT)(verify_output)
 app.command(rich_help_panel=INSPECT)(summary)
 app.command(rich_help_panel=INSPECT)(bench)
+app.command(rich_help_panel=INSPECT)(doctor)
 app.add_typer(presets_app, rich_help_panel=PRESETS)
 app.add_typer(config_app, rich_help_panel=SETTINGS)

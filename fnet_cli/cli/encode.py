@@ -189,8 +189,7 @@ def encode(  # noqa: PLR0913
 ) -> None:
     """Encode texts or token ids to embeddings.
 
-    Rows and their other columns keep their order; the output appears only
-    when it is complete.
+    Rows keep their order and columns; the output appears when complete.
 
     Example: fnet encode reviews.csv --text-column body -o embeddings.parquet
     """
@@ -295,7 +294,7 @@ def _close(report: EncodeReport, *, quiet: bool, as_json: bool) -> None:
 
     if not quiet:
         for line in closing_lines(report, _timing(report)):
-            typer.echo(f"fnet: {line}", err=True)
+            say(line)
     if as_json:
         sys.stdout.write(json.dumps(report.to_dict()) + "\n")
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
 import select
 import sys
+import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 from fnet_cli.cli.guarding import allow_guards
 from fnet_cli.cli.interrupts import install_handlers, signals_first
 from fnet_cli.cli.shells import answered, is_completing
-from fnet_cli.cli.streams import say, style_of
-from fnet_cli.errors import ExitCode, FnetError, StoppedError
+from fnet_cli.cli.streams import printable, say, style_of
+from fnet_cli.errors import ExitCode, FnetError, NetworkError, StoppedError
 
 # What a device answers when it takes no more; the files of a job have OutputError for it.
 _DEVICE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_ON = ("1", "true", "yes", "on")
 _RED, _DIM, _RESET = "\x1b[1;31m", "\x1b[2m", "\x1b[0m"
 
 
@@ -52,7 +56,8 @@ def main(arguments: Sequence[str]) -> int:
     except StoppedError as error:
         stopped, code = str(error), error.exit_code
     except FnetError as error:
-        _render(str(error), error.hint)
+        _render(str(error), error.advice)
+        _trace(error)
         code = error.exit_code
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -113,14 +118,58 @@ def _open_missing_streams() -> None:
 
 def _print_any_name() -> None:
     """Escape what standard output cannot encode: a file's name may be no text in any encoding."""
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+    if not isinstance(sys.stdout, io.TextIOWrapper):
+        return
+    if sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # as standard error does
+    elif sys.stdout.errors == "surrogateescape":  # the locale C, whose names are bytes
+        codecs.register_error("fnet", _bytes_or_escape)
+        sys.stdout.reconfigure(errors="fnet")
+
+
+def _bytes_or_escape(error: UnicodeError) -> tuple[bytes, int]:
+    """Return the bytes of a name that was no text, and an escape for all else."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    parts = (
+        bytes([ord(character) - 0xDC00])
+        if 0xDC80 <= ord(character) <= 0xDCFF
+        else character.encode("ascii", "backslashreplace")
+        for character in error.object[error.start : error.end]
+    )
+    return b"".join(parts), error.end
 
 
 def _render(message: str, hint: str) -> None:
     _line(message, label="error: ")
     if hint:
         _line(hint, label="hint: ")
+
+
+def _trace(error: FnetError) -> None:
+    """Write, where FNET_DEBUG asks for it, which page tells of an error and how it came about.
+
+    Under an error of a network only our own words are shown: a client's may quote a request's
+    headers, and a signed address is as good as a password.
+    """
+    if os.environ.get("FNET_DEBUG", "").lower() not in _ON:
+        return
+    _line(f"docs/{error.docs_anchor()}", label="docs: ")
+    chain: list[BaseException] = [error]
+    while (cause := chain[-1].__cause__ or _context(chain[-1])) and cause not in chain:
+        chain.append(cause)
+    for one in reversed(chain):
+        ours = type(one).__module__.partition(".")[0] == __name__.partition(".")[0]
+        silent = isinstance(error, NetworkError) and not ours
+        told = [f"{type(one).__name__}\n"] if silent else traceback.format_exception_only(one)
+        frames = ["Traceback (most recent call last):\n", *traceback.format_tb(one.__traceback__)]
+        lines = "".join([*frames, *told]).splitlines()
+        with suppress(OSError):  # closed or full: it stops nothing
+            sys.stderr.write("".join(f"{printable(line)}\n" for line in lines))
+
+
+def _context(error: BaseException) -> BaseException | None:
+    return None if error.__suppress_context__ else error.__context__
 
 
 def _line(text: str, label: str = "") -> None:

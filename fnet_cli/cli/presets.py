@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -191,7 +192,8 @@ def path_command(
     """
     from fnet_cli.presets.resolving import resolve_preset
 
-    typer.echo(resolve_preset(preset, current_settings()).directory.absolute())
+    # Not typer.echo, which replaces the bytes of a name that is no text.
+    sys.stdout.write(f"{resolve_preset(preset, current_settings()).directory.absolute()}\n")
 
 
 @presets_app.command("use")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fnet_cli.cli.streams import console_for, style_of
+from fnet_cli.cli.streams import bar_column, console_for, style_of
 from fnet_cli.constants import PROGRESS_SECONDS
 from fnet_cli.encoding.report import EncodeReport, JobReport, Progress, ProgressCallback
 from fnet_cli.units import show_seconds
@@ -42,12 +42,12 @@ def describe(progress: Progress) -> str:
 
 def closing_lines(report: JobReport, timing: str) -> list[str]:
     """Say what was done, with what, and where it went."""
-    text = f"{report.rows_out:,} rows in {timing}, {report.rows_truncated:,} truncated"
+    text = f"{report.rows_truncated:,} truncated"
     if report.rows_truncated:
         text += f" ({report.tokens_lost:,} tokens lost)"
     if report.rows_rejected:
         text += f", {report.rows_rejected:,} rejected"
-    lines = [f"{text}, preset {report.preset}"]
+    lines = [f"{report.rows_out:,} rows in {timing}", f"{text}, preset {report.preset}"]
     if isinstance(report, EncodeReport):
         if report.files_damaged:
             files = "file" if report.files_damaged == 1 else "files"
@@ -73,13 +73,16 @@ class _Lines:
 
 @contextmanager
 def _bar() -> Iterator[ProgressCallback]:
-    from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as RichProgress
+    from rich.progress import TextColumn
 
     console = console_for(sys.stderr, os.environ)
     # transient: the closing line says it all, and a log of the terminal stays clean.
     with RichProgress(
-        BarColumn(bar_width=20), TextColumn("{task.description}"), console=console, transient=True
+        bar_column(20),
+        TextColumn("{task.description}"),
+        console=console,
+        transient=True,
     ) as bar:
         task = bar.add_task("starting", total=None)
 

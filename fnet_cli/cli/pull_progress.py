@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fnet_cli.cli.interrupts import stop_if_asked
-from fnet_cli.cli.streams import console_for, one_line, say, style_of
+from fnet_cli.cli.streams import bar_column, console_for, one_line, say, style_of
 from fnet_cli.constants import PROGRESS_SECONDS
 from fnet_cli.presets.pulling.events import Advanced, Event, EventCallback, Planned, Waiting
 from fnet_cli.units import show_bytes, show_seconds
@@ -157,11 +157,11 @@ class _Bars:
 
 
 def _new_progress() -> Progress:
-    from rich.progress import BarColumn, Progress, TextColumn
+    from rich.progress import Progress, TextColumn
 
     progress = Progress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=16),
+        bar_column(16),
         TextColumn("{task.percentage:>3.0f}%"),
         TextColumn("{task.fields[all]}"),
         console=console_for(sys.stderr, os.environ),

@@ -14,6 +14,7 @@ from fnet_cli.errors import FnetError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import BarColumn
 
 # Wide enough that no table wraps: where no terminal limits the width, nothing else does.
 _UNLIMITED_WIDTH = 10_000
@@ -61,6 +62,13 @@ def console_for(stream: TextIO, environ: Mapping[str, str]) -> Console:
         # What rich would read from the environment has been decided above.
         _environ={k: v for k, v in environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")},
     )
+
+
+def bar_column(width: int) -> BarColumn:
+    """Return a bar in the terminal's own colours, which its user can read on light or on dark."""
+    from rich.progress import BarColumn
+
+    return BarColumn(width, "bright_black", "cyan", "cyan", "cyan")
 
 
 def _color_system(style: StreamStyle) -> Literal["auto", "standard"] | None:

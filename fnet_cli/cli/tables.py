@@ -8,16 +8,21 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from fnet_cli.cli.streams import console_for, one_line, style_of
 from fnet_cli.units import show_bytes
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Row = Mapping[str, Any]
 
 
 # What rich puts between two columns.
 _GAP = 3
+# The lines of box.SIMPLE_HEAD where only ASCII can be sure to be there.
+_ASCII = "    \n    \n -- \n" + "    \n" * 5
 
 
 class TableFormat(StrEnum):
@@ -94,9 +99,14 @@ def _tsv(table: Table) -> list[str]:
     ]
 
 
-def _shown_rows(table: Table) -> list[list[str]]:
+def _shown_rows(table: Table, encoding: str = "utf-8") -> list[list[str]]:
+    """Return the cells for people, in letters that `encoding` has: an escape is wider."""
+
+    def cell(text: str) -> str:
+        return one_line(text).encode(encoding, "backslashreplace").decode(encoding)
+
     rows = [*table.rows, *([table.footer] if table.footer else [])]
-    return [[one_line(column.shown(row[column.key])) for column in table.columns] for row in rows]
+    return [[cell(column.shown(row[column.key])) for column in table.columns] for row in rows]
 
 
 def _markdown(table: Table) -> list[str]:
@@ -113,10 +123,11 @@ def _print_rich(table: Table, stream: TextIO, environ: Mapping[str, str]) -> Non
     from rich.table import Table as RichTable
 
     console = console_for(stream, environ)
-    table = _fitted(table, console.width)
-    fits = sum(_widths(table)) <= console.width
-    drawn = RichTable(box=box.SIMPLE_HEAD, show_footer=table.footer is not None, pad_edge=False)
-    cells = _shown_rows(table)
+    table = _fitted(table, console)
+    fits = sum(_widths(table, console.encoding)) <= console.width
+    lines = box.SIMPLE_HEAD if console.encoding.startswith("utf") else box.Box(_ASCII, ascii=True)
+    drawn = RichTable(box=lines, show_footer=table.footer is not None, pad_edge=False)
+    cells = _shown_rows(table, console.encoding)
     body = cells[:-1] if table.footer else cells
     for index, column in enumerate(table.columns):
         drawn.add_column(
@@ -131,16 +142,18 @@ def _print_rich(table: Table, stream: TextIO, environ: Mapping[str, str]) -> Non
     console.print(drawn)
 
 
-def _fitted(table: Table, width: int) -> Table:
-    """Return the table without the optional columns that make it wider than `width`."""
+def _fitted(table: Table, console: Console) -> Table:
+    """Return the table without the optional columns that make it wider than the console."""
     optional = [column for column in table.columns if column.optional]
     for column in sorted(optional, key=lambda column: -column.optional):
-        if sum(_widths(table)) > width:
+        if sum(_widths(table, console.encoding)) > console.width:
             kept = [other for other in table.columns if other is not column]
             table = replace(table, columns=kept)
     return table
 
 
-def _widths(table: Table) -> list[int]:
-    cells = [[column.heading for column in table.columns], *_shown_rows(table)]
-    return [max(map(len, column)) + _GAP for column in zip(*cells, strict=True)]
+def _widths(table: Table, encoding: str) -> list[int]:
+    from rich.cells import cell_len
+
+    cells = [[column.heading for column in table.columns], *_shown_rows(table, encoding)]
+    return [max(map(cell_len, column)) + _GAP for column in zip(*cells, strict=True)]

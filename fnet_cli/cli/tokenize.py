@@ -128,6 +128,7 @@ def tokenize(  # noqa: PLR0913
 def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bool) -> None:
     from fnet_cli.cli.progress import closing_lines, shown_progress
     from fnet_cli.cli.pull_progress import shown_pull
+    from fnet_cli.cli.streams import say
     from fnet_cli.encoding.context import JobContext
     from fnet_cli.encoding.tokenizing import tokenize_files
     from fnet_cli.presets.resolving import resolve_preset
@@ -145,7 +146,7 @@ def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bo
     if not quiet:
         timing = f"{show_seconds(report.seconds)}, {report.tokens:,} tokens"
         for line in closing_lines(report, timing):
-            typer.echo(f"fnet: {line}", err=True)
+            say(line)
     if as_json:
         sys.stdout.write(json.dumps(report.to_dict()) + "\n")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fnet_cli.backbone.config import BackboneConfig
 from fnet_cli.config import Settings
 from fnet_cli.constants import CONFIG_FILE
-from fnet_cli.errors import PresetError, PresetNotFoundError
+from fnet_cli.errors import PresetError, PresetNotFoundError, UsageError
 from fnet_cli.presets.encode_settings import EncodeSettings, read_encode_settings
 from fnet_cli.presets.handles import Handle, parse_handle
 from fnet_cli.presets.layouts import layout_of
@@ -149,7 +149,14 @@ def lasting_name(handle: str, settings: Settings) -> tuple[str, str]:
     remote = parse_handle(handle)
     if remote is None:
         found = resolve_preset(handle, settings)
-        return (handle if found.source == "bundled" else str(found.directory.absolute())), ""
+        name = handle if found.source == "bundled" else str(found.directory.absolute())
+        if not name.isprintable():  # bytes that are no text in this locale, or a line break
+            raise UsageError(
+                f"{name} cannot stand in a config file",
+                hint="rename the directory, or name it in FNET_PRESET; in the locale C, "
+                "export LC_ALL=C.UTF-8 first",
+            )
+        return name, ""
     if find_cached(remote, settings) is not None:
         return handle, ""
     return handle, f"{handle} is not on this machine yet: encode will pull it"

@@ -5,8 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 import pickle
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,6 +19,7 @@ FNET = [sys.executable, "-m", "fnet_cli"]
 SCRIPT = [str(Path(sys.executable).with_name("fnet"))]
 _DROPPED = (
     "NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS", "KERAS_BACKEND", "FNET_PRESET", "FNET_PROJECT",
+    "FNET_DEBUG",
     "FNET_OFFLINE", "FNET_TIMEOUT", "FNET_RETRIES", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN",
     "KAGGLE_API_TOKEN", "KAGGLE_API_ENDPOINT", "HF_ENDPOINT",
 )  # fmt: skip
@@ -61,6 +65,39 @@ def run_shell(command: str, env: Mapping[str, str] | None = None) -> subprocess.
         text=True,
         timeout=120,
     )
+
+
+def on_a_terminal(
+    *arguments: object,
+    columns: int = 80,
+    stderr_only: bool = False,
+    cwd: os.PathLike[str] | None = None,
+    code: int | None = None,
+    **env: str,
+) -> str:
+    """Return what the program writes to a pseudo-terminal, and require its exit `code`."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen(
+        [*FNET, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL if stderr_only else follower,
+        stderr=follower,
+        env=clean_env({"TERM": "xterm-256color", **env}),
+        cwd=cwd,
+    )
+    os.close(follower)
+    parts = []
+    try:
+        while part := os.read(leader, 65536):
+            parts.append(part)
+    except OSError:  # Linux's way of saying that the other end is closed
+        pass
+    ended = process.wait(60)
+    os.close(leader)
+    shown = b"".join(parts).decode(errors="replace")
+    assert code in (None, ended), shown
+    return shown
 
 
 def run_once(

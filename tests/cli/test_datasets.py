@@ -80,4 +80,4 @@ def test_an_arrow_stream_is_read_and_a_cut_one_is_one_line(tmp_path):
     ran = run_fnet("encode", "x.arrow", "-o", "out.parquet", cwd=tmp_path)
     assert ran.returncode == 3
     assert ran.stderr.startswith("fnet: error: x.arrow: not a complete Arrow IPC file: ")
-    assert len(ran.stderr.splitlines()) == 1
+    assert len(ran.stderr.splitlines()) == 2  # the error and its hint

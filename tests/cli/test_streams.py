@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-import pty
-import subprocess
 
 import pytest
-from running import FNET, clean_env, run_fnet
+from running import on_a_terminal, run_fnet
 
 from fnet_cli.cli.streams import StreamStyle, native_noise_held, one_line, say, style_of
 from fnet_cli.errors import UsageError
@@ -59,28 +57,6 @@ def test_a_message_is_one_line_that_steers_no_terminal(capsys, text, shown):
     assert one_line(text) == shown
     say(text)
     assert capsys.readouterr().err == f"fnet: {shown}\n"
-
-
-def on_a_terminal(*arguments: str, stderr_only: bool = False, **env: str) -> str:
-    """Return what the program writes to a pseudo-terminal of 80 columns."""
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [*FNET, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL if stderr_only else follower,
-        stderr=follower,
-        env=clean_env({"TERM": "xterm-256color", "COLUMNS": "80", **env}),
-    )
-    os.close(follower)
-    parts = []
-    try:
-        while part := os.read(leader, 65536):
-            parts.append(part)
-    except OSError:  # Linux's way of saying that the other end is closed
-        pass
-    process.wait(60)
-    os.close(leader)
-    return b"".join(parts).decode()
 
 
 def test_a_terminal_gets_a_table_with_colour():

@@ -30,9 +30,9 @@ def tokenize(directory: Path, *arguments: str, stdin: str = ""):
 def test_tokenize_says_what_it_did_and_where_it_went(texts, tmp_path):
     ran = tokenize(tmp_path, "texts.txt", "-o", "tokens.parquet")
     assert (ran.returncode, ran.stdout) == (0, "")
-    done, where = ran.stderr.splitlines()
+    done, how, where = ran.stderr.splitlines()
     assert done.startswith("fnet: 3 rows in ")
-    assert done.endswith("0 truncated, preset f_net_mini_en")
+    assert how == "fnet: 0 truncated, preset f_net_mini_en"
     assert where == "fnet: wrote tokens.parquet"
 
 
@@ -70,9 +70,8 @@ def test_detokenize_keeps_a_text_in_its_line_and_the_terminal_calm(tmp_path):
 
 def test_detokenize_refuses_a_negative_limit(tmp_path):
     ran = run_fnet("detokenize", "t.parquet", "--limit", "-1", cwd=tmp_path)
-    assert (ran.returncode, ran.stderr) == (
-        2, "fnet: error: --limit must not be negative, it is -1\n",
-    )  # fmt: skip
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("fnet: error: --limit must not be negative, it is -1\n")
 
 
 def test_rows_on_a_pipe_come_out_as_they_come_in():

@@ -51,7 +51,7 @@ def test_a_bad_file_ends_with_6_after_all_was_told(files):
 def test_a_file_that_is_not_there_is_3(files):
     ran = run_fnet("verify-output", "good.parquet", "none.parquet", cwd=files)
     assert (ran.returncode, ran.stdout) == (3, "")
-    assert ran.stderr == "fnet: error: none.parquet: no such file\n"
+    assert ran.stderr.startswith("fnet: error: none.parquet: no such file\nfnet: hint: ")
 
 
 def test_facts_are_told_as_json_has_them_and_faults_a_row_each(files):
@@ -114,4 +114,5 @@ def test_a_column_that_is_not_there_is_6_and_the_hint_has_those_that_are(files):
         "fnet: hint: --column names another; columns: embedding",
     ]
     ran = run_fnet("verify-output", "", cwd=files)
-    assert (ran.returncode, ran.stderr) == (2, "fnet: error: the name of a file is empty\n")
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("fnet: error: the name of a file is empty\n")

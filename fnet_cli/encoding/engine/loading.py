@@ -14,7 +14,7 @@ from fnet_cli.encoding.engine.base import Engine, EngineRequest
 from fnet_cli.encoding.engine.compiling import Compilation, compile_forward
 from fnet_cli.encoding.engine.devices import device_names, parse_device, share_threads
 from fnet_cli.encoding.engine.memory import is_of_memory, memory_errors
-from fnet_cli.errors import DeviceMemoryError, UsageError
+from fnet_cli.errors import DeviceMemoryError, InstallationError, UsageError
 
 BACKENDS = ("tensorflow", "jax", "torch")
 # Tokens of a batch; TensorFlow's is measured (docs/performance.md), and long jobs try others. A
@@ -52,6 +52,11 @@ def _import_backend() -> str:
         raise UsageError(
             f"the Keras backend {chosen or 'tensorflow'} cannot be imported: {error}",
             hint="install it, or choose another with KERAS_BACKEND",
+        ) from error
+    except ImportError as error:
+        raise InstallationError(
+            f"Keras on {chosen or 'tensorflow'} does not start: {error}",
+            hint="fnet doctor looks into it; a reinstallation of the backend mostly helps",
         ) from error
     backend: str = keras.backend.backend()
     if backend not in BACKENDS:

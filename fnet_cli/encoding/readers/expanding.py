@@ -30,6 +30,7 @@ from fnet_cli.errors import InputDataError, UsageError
 from fnet_cli.stores import Stores, check_uri, is_uri, local_path
 
 # As Hive writes a null.
+_RENAME = "rename it; where the locale is C, export LC_ALL=C.UTF-8 first"
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 # Written as a program would write it: 007 is a name.
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
@@ -121,7 +122,7 @@ def expand(
     for path in files:
         if not _is_utf8(path):
             shown = os.fsencode(path).decode(errors="backslashreplace")
-            raise InputDataError(f"{shown}: its name is not UTF-8", hint="rename it")
+            raise InputDataError(f"{shown}: its name is not UTF-8", hint=_RENAME)
     return InputFiles(tuple(files), tuple(_typed(stated)), listing.files)
 
 

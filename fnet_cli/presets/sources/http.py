@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from fnet_cli.errors import FnetError, NetworkError, PresetNotFoundError
+from fnet_cli.errors import AccessError, FnetError, NetworkError, PresetNotFoundError
 from fnet_cli.presets.sources.base import ByteStream, RangeError, RemoteFile, TransientError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def check_status(status: int, headers: Mapping[str, str], what: str, hint: str =
 
 def _lasting(status: int, what: str, hint: str) -> FnetError:
     if status in (401, 403):
-        return NetworkError(f"{what}: access is refused ({status})", hint=hint)
+        return AccessError(f"{what}: access is refused ({status})", hint=hint)
     if status in (404, 410):
         return PresetNotFoundError(f"{what}: there is no such thing ({status})", hint=hint)
     return NetworkError(f"{what}: the server answers {status}")

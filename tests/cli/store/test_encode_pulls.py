@@ -16,10 +16,10 @@ def test_encode_pulls_what_it_needs_and_needs_no_network_afterwards(scene):
     job = ("encode", source, "--preset", ON_KAGGLE)
     ran = scene.fnet(*job, "-o", "first.parquet")
     assert (ran.returncode, ran.stdout) == (0, ""), ran.stderr
-    pulling, counted, wrote = ran.stderr.splitlines()
+    pulling, counted, how, wrote = ran.stderr.splitlines()
     assert pulling.startswith(f"fnet: pulling {ON_KAGGLE}: ")
     assert counted.startswith("fnet: 20 rows in ")
-    assert counted.endswith(f"preset {ON_KAGGLE}")
+    assert how.endswith(f", preset {ON_KAGGLE}")
     assert wrote == "fnet: wrote first.parquet"
     first = pq.read_table(scene.root / "first.parquet")
     assert (first.num_rows, first["embedding"].type.list_size) == (20, TINY.hidden_dim)
