@@ -25,6 +25,7 @@ def entry_point() -> NoReturn:
     """Run `fnet` with the process's arguments and end with the documented exit code."""
     _open_missing_streams()
     _print_any_name()
+    _keep_keras_out_of_the_home()
     install_handlers()
     if is_completing(os.environ):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # it would stand in the line being typed
@@ -113,6 +114,15 @@ def _print_any_name() -> None:
     """Escape what standard output cannot encode: a file's name may be no text in any encoding."""
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # as standard error does
+
+
+def _keep_keras_out_of_the_home() -> None:
+    """Let Keras write no settings into a home that has none of it, as it does when imported.
+
+    In a directory that cannot be made it writes nothing. Settings that are there hold.
+    """
+    if not Path(os.path.expanduser("~/.keras")).exists():  # noqa: PTH111 - pathlib's raises
+        os.environ.setdefault("KERAS_HOME", f"{os.devnull}/keras")
 
 
 def _render(message: str, hint: str) -> None:
