@@ -30,6 +30,7 @@ def entry_point() -> NoReturn:
     """Run `fnet` with the process's arguments and end with the documented exit code."""
     _open_missing_streams()
     _print_any_name()
+    _keep_keras_out_of_the_home()
     install_handlers()
     if is_completing(os.environ):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # it would stand in the line being typed
@@ -138,6 +139,15 @@ def _bytes_or_escape(error: UnicodeError) -> tuple[bytes, int]:
         for character in error.object[error.start : error.end]
     )
     return b"".join(parts), error.end
+
+
+def _keep_keras_out_of_the_home() -> None:
+    """Let Keras write no settings into a home that has none of it, as it does when imported.
+
+    In a directory that cannot be made it writes nothing. Settings that are there hold.
+    """
+    if not Path(os.path.expanduser("~/.keras")).exists():  # noqa: PTH111 - pathlib's raises
+        os.environ.setdefault("KERAS_HOME", f"{os.devnull}/keras")
 
 
 def _render(message: str, hint: str) -> None:

@@ -34,9 +34,11 @@ def run_quietly(directory: Path):
     write_preset(directory / "preset")
     (directory / "tokens.jsonl").write_text(LINE)
     (directory / "out.parquet").write_text("old")
+    (directory / "home").mkdir()
     return run_fnet(
         "encode", "tokens.jsonl", "-o", "out.parquet", "--padding", "none", "--columns", "",
-        "--overwrite", "--quiet", env={"FNET_PRESET": "./preset"}, cwd=directory,
+        "--overwrite", "--quiet",
+        env={"FNET_PRESET": "./preset", "HOME": str(directory / "home")}, cwd=directory,
     )  # fmt: skip
 
 
@@ -100,11 +102,15 @@ def test_quiet_prints_nothing(replaced):
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
+def test_keras_leaves_nothing_in_the_home(replaced):
+    assert not (replaced[1].parent / "home/.keras").exists()
+
+
 def test_overwrite_replaces_the_output_and_empty_columns_keep_none(replaced):
     table = pq.read_table(replaced[1])
     assert (table.schema.names, table.num_rows) == (["embedding"], 1)
     assert {path.name for path in replaced[1].parent.iterdir()} == {
-        "out.parquet", "preset", "tokens.jsonl",
+        "home", "out.parquet", "preset", "tokens.jsonl",
     }  # fmt: skip
 
 

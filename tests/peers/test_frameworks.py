@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from helpers import peer
+from pages import PATIENCE, ROOT, run_script, script_of
 
 from fnet_cli import Encoder
 from fnet_cli.encoding.verifying import verify_output
 
-ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.timeout(PATIENCE)
 SENTENCES = (ROOT / "docs/examples/sentences.txt").read_text().splitlines()
 
 
@@ -29,23 +25,10 @@ def vectors() -> dict[str, np.ndarray]:
 
 
 def run_page(name: str, directory: Path) -> str:
-    """Run the Python of a how-to page, from start to end, in a directory with the examples."""
-    blocks = re.findall(r"^```python\n(.*?)^```", page(name), re.MULTILINE | re.DOTALL)
-    shutil.copytree(ROOT / "docs/examples", directory / "docs/examples")
-    ran = subprocess.run(
-        [sys.executable, "-c", "\n".join(blocks)],
-        cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "SPARK_LOCAL_IP": "127.0.0.1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
+    """Run a how-to page, from start to end, in a directory with the examples."""
+    return run_script(
+        script_of([f"docs/how-to/{name}.md"]), directory, {"SPARK_LOCAL_IP": "127.0.0.1"}
     )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
-
-
-def page(name: str) -> str:
-    return (ROOT / f"docs/how-to/{name}.md").read_text()
 
 
 def check_rows(table: pa.Table, vectors: dict[str, np.ndarray]) -> None:
