@@ -195,8 +195,7 @@ def encode(  # noqa: PLR0913
     """
     text = text_options(
         column=text_column, pair_column=pair_column, pair_truncate=pair_truncate,
-        on_null=on_null, chunk=chunk, overlap=overlap,
-    )  # fmt: skip
+        on_null=on_null, chunk=chunk, overlap=overlap)  # fmt: skip
     options = EncodeOptions(
         inputs=tuple(inputs),
         output=output,
