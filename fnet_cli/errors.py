@@ -124,24 +124,24 @@ class OutputError(FnetError):
     default_hint = "make room or choose another place, and run the command again"
 
 
-class InstallationError(FnetError):
-    """The installation is not fit to run: a package is missing, or does not start."""
-
-    exit_code = ExitCode.INSTALLATION
-    default_hint = "fnet doctor looks into it"
-
-
 class OutOfMemoryError(FnetError):
     """Memory ran out, the machine's or what the job was given; or it is less than the job takes."""
 
     exit_code = ExitCode.MEMORY
-    default_hint = "fewer --workers, a smaller --batch-size or --sequence-length take less"
+    default_hint = "free memory, or raise the limit; fnet doctor says what there is"
 
 
 class DeviceMemoryError(OutOfMemoryError):
     """The device has not enough memory for what was asked, not even row by row."""
 
     default_hint = "a smaller --batch-size or --sequence-length, or --device cpu, takes less"
+
+
+class InstallationError(FnetError):
+    """The installation is not fit to run: a package is missing, or does not start."""
+
+    exit_code = ExitCode.INSTALLATION
+    default_hint = "fnet doctor looks into it"
 
 
 class StoppedError(FnetError):

@@ -38,7 +38,7 @@ def doctor(
     """Look at the installation, the machine, the caches and the hubs.
 
     Each line has a verdict: ok; note, which changes nothing; warning,
-    something will not work; problem, fnet does not work. Ends with 8 where
+    something will not work; problem, fnet does not work. Ends with 9 where
     there is a problem. Secrets are never shown; for a bug report: --json.
 
     Example: fnet doctor --offline

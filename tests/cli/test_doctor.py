@@ -59,7 +59,7 @@ def report(tmp_path_factory):
     return run_fnet("doctor", env=environ)
 
 
-def test_a_broken_installation_is_told_line_by_line_and_ends_with_8(report):
+def test_a_broken_installation_is_told_line_by_line_and_ends_with_9(report):
     assert report.returncode == 9
     rows = [line.split("\t") for line in report.stdout.splitlines()]
     assert rows[0] == ["verdict", "check", "found", "hint"]

@@ -74,8 +74,8 @@ SEEN = {
 # What cannot be brought about in a moment is raised in a command instead, and rendered as ever.
 RAISED = {
     "FnetError": "fnet doctor looks at the installation and the machine",
-    "OutOfMemoryError": "fewer --workers, a smaller --batch-size or --sequence-length take less",
     "DeviceMemoryError": "a smaller --batch-size or --sequence-length, or --device cpu, takes less",
+    "OutOfMemoryError": "free memory, or raise the limit; fnet doctor says what there is",
     "AccessError": "log in, or set the credentials; fnet doctor says which were found",
     "InstallationError": "fnet doctor looks into it",
 }
