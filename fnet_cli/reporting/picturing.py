@@ -20,8 +20,8 @@ def draw_picture(document: dict[str, Any], analysis: Analysis, caption: str) -> 
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 7.5), facecolor="white", layout="constrained")
-    axes: dict[str, Any] = figure.subplot_mosaic([["map", "lengths"], ["map", "similarity"], ["map", "dimensions"]],
-                                 width_ratios=[1.5, 1])  # fmt: skip
+    rows = [["map", name] for name in ("lengths", "similarity", "dimensions")]
+    axes: dict[str, Any] = figure.subplot_mosaic(rows, width_ratios=[1.5, 1])
     _map(axes["map"], analysis)
     _bars(axes["lengths"], document["lengths"]["histogram"], "Length of vectors")
     _bars(axes["similarity"], document["similarity"]["histogram"], "Cosine of pairs")
