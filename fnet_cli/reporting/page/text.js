@@ -36,7 +36,8 @@ function several(count, one, many = one + "s") {
 
 function valueText(value) {
   if (value === null) return "null";
-  return typeof value === "number" ? String(value) : value;
+  if (typeof value !== "number") return value;
+  return Number.isInteger(value) ? String(value) : short(value);
 }
 
 function placeOf(index) {
