@@ -51,12 +51,6 @@ def test_a_page_is_written_once_and_its_numbers_printed(directory):
     assert sorted(path.name for path in directory.iterdir()) == ["r.html", "x.parquet"]
 
 
-def test_a_picture_is_a_png(directory):
-    ran = run_fnet("report", "x.parquet", "--png", "-o", "r.png", "-q", cwd=directory)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
-    assert (directory / "r.png").read_bytes().startswith(b"\x89PNG")
-
-
 @pytest.mark.parametrize(
     ("arguments", "code", "lines"),
     [

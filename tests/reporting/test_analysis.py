@@ -62,6 +62,7 @@ def test_equal_vectors_of_any_number_make_a_report(tmp_path, count, picture):
     output = tmp_path / ("x.png" if picture else "x.html")
     made = report(source, output, projection=Projection.TSNE, picture=picture)
     assert made.bytes == output.stat().st_size > 1000
+    assert output.read_bytes().startswith(b"\x89PNG" if picture else b"<!doctype html>")
     assert made.numbers["projections"] == ["pca"]
     assert made.numbers["effective_dimension"] is None
     groups = made.numbers["near_duplicates"]["groups"]
