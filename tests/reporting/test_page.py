@@ -66,6 +66,9 @@ def test_a_point_is_told_when_hovered_and_shows_its_neighbours_when_clicked(brow
     assert opened.texts(".chosen .said") == [f"sentence number {nearest[1]}"]
     opened.page.get_by_role("button", name="Back").click()
     assert opened.texts(".chosen .said") == ["sentence number 11"]
+    buttons = opened.page.locator("#map .modebar-btn")
+    offered = {button.get_attribute("data-title") for button in buttons.all()}
+    assert offered == {"Zoom", "Pan", "Zoom in", "Zoom out", "Reset axes", "Download plot as a PNG"}
     assert opened.left_alone(plain)
 
 

@@ -4,7 +4,8 @@ const OTHER = "#94a3b8";
 const RAMP = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [240, 220, 60]];
 const CONFIG = {
   displaylogo: false, responsive: true, doubleClick: "reset",
-  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+  // By name: of those that plotly offers by itself, some open pages of others.
+  modeBarButtons: [["zoom2d", "pan2d"], ["zoomIn2d", "zoomOut2d", "resetScale2d"], ["toImage"]],
 };
 const state = { projection: Object.keys(report.points)[0], colour: "", chosen: -1, matches: null };
 
