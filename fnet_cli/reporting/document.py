@@ -9,7 +9,7 @@ import numpy as np
 
 from fnet_cli.constants import __version__
 from fnet_cli.reporting.analysis import Analysis, histogram
-from fnet_cli.reporting.comparing import STEPS
+from fnet_cli.reporting.comparing import STEPS, Comparison
 from fnet_cli.reporting.options import ReportOptions
 from fnet_cli.reporting.sampling import NON_FINITE, NULL, OTHER_DIMENSION, Sample
 from fnet_cli.reporting.showing import MOST_CHARACTERS, Value, cut
@@ -23,8 +23,7 @@ _NAMED_ROWS = 20
 
 def numbers(sample: Sample, analysis: Analysis, options: ReportOptions) -> dict[str, Any]:
     """Return what `--json` prints; docs/how-to/report.md says what each key means."""
-    comparison, dimensions = analysis.comparison, analysis.dimensions
-    lengths = analysis.lengths
+    dimensions, lengths = analysis.dimensions, analysis.lengths
     groups = _groups(analysis)
     return {
         "file": options.source,
@@ -45,14 +44,7 @@ def numbers(sample: Sample, analysis: Analysis, options: ReportOptions) -> dict[
             "median": float(np.median(lengths)) if len(lengths) else None,
             "histogram": _as_dict(histogram(lengths)),
         },
-        "similarity": {
-            "pairs": comparison.pairs,
-            "smallest": comparison.smallest,
-            "mean": comparison.mean,
-            "median": comparison.median,
-            "largest": comparison.largest,
-            "histogram": _as_dict(_similarities(comparison.counts)),
-        },
+        "similarity": _similarity(analysis.comparison),
         "projections": [projection.value for projection in analysis.points],
         "explained_variance": list(analysis.explained),
         "effective_dimension": analysis.effective,
@@ -68,6 +60,17 @@ def numbers(sample: Sample, analysis: Analysis, options: ReportOptions) -> dict[
         "notes": list(sample.notes),
         "metadata": sample.metadata,
         "version": __version__,
+    }
+
+
+def _similarity(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "pairs": comparison.pairs,
+        "smallest": comparison.smallest,
+        "mean": comparison.mean,
+        "median": comparison.median,
+        "largest": comparison.largest,
+        "histogram": _as_dict(_similarities(comparison.counts)),
     }
 
 
