@@ -24,7 +24,7 @@ from fnet_cli.constants import __version__
 
 # An example of each is shown by `fnet --help`, in the order of its groups.
 _SHOWN: tuple[Callable[..., None], ...] = (
-    encode, tokenize, detokenize, verify_output, summary, bench, doctor, pull_command,
+    encode, tokenize, detokenize, verify_output, report, summary, bench, doctor, pull_command,
     show_command,
 )  # fmt: skip
 ENCODE, INSPECT, PRESETS, SETTINGS = "Encode", "Inspect", "Presets", "Settings"

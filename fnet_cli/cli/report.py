@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from fnet_cli.cli.completing import complete_column
 from fnet_cli.cli.interrupts import stop_if_asked
 from fnet_cli.cli.settings import Quiet, current_settings
 from fnet_cli.cli.streams import say, style_of
@@ -39,9 +40,14 @@ def report(  # noqa: PLR0913 - every option of the command
     ] = False,
     input_text_column: Annotated[
         str | None,
-        typer.Option(help="Column that says what a row is. Default: text, where there is one."),
+        typer.Option(
+            help="Column that says what a row is. Default: text, where there is one.",
+            autocompletion=complete_column,
+        ),
     ] = None,
-    column: Annotated[str, typer.Option(help="Column of embeddings.")] = EMBEDDING_COLUMN,
+    column: Annotated[
+        str, typer.Option(help="Column of embeddings.", autocompletion=complete_column)
+    ] = EMBEDDING_COLUMN,
     sample: Annotated[
         int, typer.Option(help="Most rows to look at, drawn at random.", metavar="N")
     ] = DEFAULT_SAMPLE,
