@@ -34,8 +34,8 @@ MAY_IMPORT = {
     "patience": _BASE, "stores": {*_BASE, "config"}, "tokenizer": {*_BASE, "config"},
     "presets": {*_BASE, *_AFAR, "config", "backbone", "tokenizer"},
     "encoding": {*_BASE, *_AFAR, *_MIDDLE, "config"},
-    "checkup": {*_BASE, *_AFAR, "config", "presets"},
-    "cli": {*_BASE, *_AFAR, *_MIDDLE, "checkup", "config", "encoding"},
+    "checkup": {*_BASE, *_AFAR, "config", "presets"}, "reporting": {*_BASE, "config", "encoding"},
+    "cli": {*_BASE, *_AFAR, *_MIDDLE, "checkup", "config", "encoding", "reporting"},
     "__main__": {"cli"}, "__init__": {*_BASE, *_MIDDLE, "config", "encoding"},
 }  # fmt: skip
 # KerasHub's from_preset and save_to_preset are methods of the model and of the tokenizer, so that
@@ -60,6 +60,7 @@ MANY_PARAMETERS = 5
 MANY_BY_DESIGN = {
     ("fnet_cli.backbone.encoder", "__init__"), ("fnet_cli.backbone.model", "__init__"),
     ("fnet_cli.cli.bench", "bench"), ("fnet_cli.cli.encode", "encode"),
+    ("fnet_cli.cli.report", "report"),
     ("fnet_cli.cli.store", "pull_command"), ("fnet_cli.cli.tokenize", "tokenize"),
     ("fnet_cli.cli.tokenize", "detokenize"),
 }  # fmt: skip

@@ -1,6 +1,6 @@
 """Make the pictures of this directory: what the program really draws on a terminal, as SVG.
 
-`pip install -e '.[screenshots]' && python docs/screenshots/make.py`, or with the names of some.
+`pip install -e '.[docs]' && python docs/screenshots/make.py`, or with the names of some.
 The program runs on a pseudo-terminal, a terminal emulator (pyte) takes what it writes, and rich
 draws the cells. A picture brings its own background, so it reads on light and dark pages.
 """

@@ -15,6 +15,7 @@ from fnet_cli.cli.doctor import doctor
 from fnet_cli.cli.encode import encode
 from fnet_cli.cli.pinning import PinnedCommand
 from fnet_cli.cli.presets import presets_app
+from fnet_cli.cli.report import report
 from fnet_cli.cli.store import pull_command
 from fnet_cli.cli.summary import summary
 from fnet_cli.cli.tokenize import detokenize, tokenize
@@ -23,7 +24,7 @@ from fnet_cli.constants import __version__
 
 # An example of each is shown by `fnet --help`, in the order of its groups.
 _SHOWN: tuple[Callable[..., None], ...] = (
-    encode, tokenize, detokenize, verify_output, summary, bench, doctor, pull_command,
+    encode, tokenize, detokenize, verify_output, report, summary, bench, doctor, pull_command,
     show_command,
 )  # fmt: skip
 ENCODE, INSPECT, PRESETS, SETTINGS = "Encode", "Inspect", "Presets", "Settings"
@@ -67,6 +68,7 @@ app.command(cls=PinnedCommand, rich_help_panel=ENCODE)(encode)
 app.command(cls=PinnedCommand, rich_help_panel=ENCODE)(tokenize)
 app.command(rich_help_panel=ENCODE)(detokenize)
 app.command(rich_help_panel=INSPECT)(verify_output)
+app.command(rich_help_panel=INSPECT)(report)
 app.command(rich_help_panel=INSPECT)(summary)
 app.command(rich_help_panel=INSPECT)(bench)
 app.command(rich_help_panel=INSPECT)(doctor)

@@ -116,7 +116,7 @@ def _columns(ctx: typer.Context) -> dict[str, str]:
     columns: dict[str, str] = {}
     said = ctx.params.get("input_format")
     kind = next((kind for kind in InputFormat if kind.value == said), None)
-    given = [ctx.params.get(name) or [] for name in ("inputs", "tokens", "files")]
+    given = [ctx.params.get(name) or [] for name in ("inputs", "tokens", "files", "source")]
     # Typer makes no arguments of them where the option behind them still lacks its value.
     for path in (*_flat(given), *ctx.args):
         if path != "-":

@@ -78,11 +78,11 @@ def examine(place: str | InputFile, column: str, name: str) -> OutputCheck:
 
 def _looked_at(source: RowSource, column: str) -> dict[str, Any]:
     """Return what an OutputCheck says of a file's content."""
-    metadata, faults = _metadata(source.schema)
+    metadata, faults = metadata_of(source.schema)
     vectors: VectorType | None = None
     if source.schema.names or source.rows:  # not JSON lines without a line
         try:
-            vectors = _column(source.schema, column)
+            vectors = vectors_of(source.schema, column)
         except InputDataError as error:
             faults.append(str(error))
     reading = _Reading(source, column, VectorMeasures(vectors) if vectors else None)
@@ -113,7 +113,7 @@ def _types(schema: pa.Schema) -> Iterator[tuple[str, pa.DataType]]:
     return zip(schema.names, schema.types, strict=True)
 
 
-def _column(schema: pa.Schema, column: str) -> VectorType:
+def vectors_of(schema: pa.Schema, column: str) -> VectorType:
     """Return what the vectors of a column are; InputDataError where it has none."""
     found = schema.get_all_field_indices(column)
     if not found:
@@ -203,7 +203,7 @@ def _measured(measures: VectorMeasures) -> dict[str, Any]:
 # --- What it must not have -----------------------------------------------------------------------
 
 
-def _metadata(schema: pa.Schema) -> tuple[dict[str, Any], list[str]]:
+def metadata_of(schema: pa.Schema) -> tuple[dict[str, Any], list[str]]:
     """Return how the embeddings were made, where the file says it, and what is wrong with that."""
     text = (schema.metadata or {}).get(OUTPUT_METADATA_KEY)
     if text is None:

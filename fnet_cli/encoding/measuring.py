@@ -136,7 +136,7 @@ class VectorMeasures:
         vectors, numbers = vectors[finite], numbers[finite]
         zero = ~vectors.any(axis=1)
         self.zero.add(numbers[zero])
-        lengths = _lengths(vectors)
+        lengths = lengths_of(vectors)
         away = np.abs(lengths - 1) > _ROUNDING[self.kind.number_type]
         self.other_length.add(numbers[away & ~zero])
         self._sum_up(lengths)
@@ -152,7 +152,7 @@ class VectorMeasures:
         self._largest = max(self._largest, float(lengths.max()))
 
 
-def _lengths(vectors: np.ndarray) -> np.ndarray:
+def lengths_of(vectors: np.ndarray) -> np.ndarray:
     """Return the length of each finite vector, (N,) float64, at most the largest number."""
     wide = vectors.astype(np.float64)
     scale = np.ones(len(wide))

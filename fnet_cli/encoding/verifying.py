@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,12 +15,12 @@ from fnet_cli.constants import EMBEDDING_COLUMN
 from fnet_cli.encoding.examining import OutputCheck, examine
 from fnet_cli.encoding.examining_parts import Directory, DirectoryCheck, examine_directory
 from fnet_cli.encoding.output.journal import SUFFIX, JobDirectory
-from fnet_cli.encoding.output.parts import JOB, PartsDirectory, has_parts
+from fnet_cli.encoding.output.parts import JOB, SUCCESS, PartsDirectory, has_parts
 from fnet_cli.encoding.output.places import LocalPlace
 from fnet_cli.encoding.output.stored_place import StoredPlace
 from fnet_cli.encoding.output.target import output_format_of
 from fnet_cli.encoding.readers.patterns import is_hidden
-from fnet_cli.encoding.readers.places import StoredFile
+from fnet_cli.encoding.readers.places import InputFile, StoredFile
 from fnet_cli.errors import InputDataError, OutputError, UsageError
 from fnet_cli.stores import Stores, check_uri, is_uri, local_path
 
@@ -45,6 +46,51 @@ def verify_outputs(
     """
     stores = Stores(settings or Settings())
     return [_checked(found, column) for found in [_find(path, stores) for path in paths]]
+
+
+@dataclass(frozen=True)
+class OutputFiles:
+    """The files of an output that can be read: what opens each, by the name it is shown under.
+
+    `notes` says what is missing of it.
+    """
+
+    files: Mapping[str, str | InputFile]
+    notes: tuple[str, ...] = ()
+
+
+def find_files(path: str, settings: Settings | None = None) -> OutputFiles:
+    """Return the files of an output: one file, or those of a directory, also in a store.
+
+    Raises as `verify_outputs`, and InputDataError for a job that has no file to show yet.
+    """
+    found = _find(path, Stores(settings or Settings()))
+    if isinstance(found, _File):
+        if not found.is_file:
+            raise InputDataError(
+                f"{path}: the job has not ended",
+                hint="the same fnet encode command with --resume goes on with it",
+            )
+        return OutputFiles({found.path: found.path})
+    with _listing_errors(found.name):
+        files = {name: found.opening(name) for name in found.files()}
+        ended = not found.has_journal or SUCCESS in found.present
+    if not files:
+        raise InputDataError(
+            f"{path}: the job has not ended, and no part of it is there yet",
+            hint="the same fnet encode command with --resume goes on with it",
+        )
+    parts = f"{len(files):,} part" + "s" * (len(files) > 1)
+    return OutputFiles(files, () if ended else (f"The job has not ended: {parts} so far.",))
+
+
+@contextmanager
+def _listing_errors(name: str) -> Iterator[None]:
+    """Turn what the disk says of a directory into InputDataError."""
+    try:
+        yield
+    except OSError as error:
+        raise InputDataError(f"{error.filename or name}: {error.strerror}") from error
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,7 @@ def test_commands_choices_and_names(shell, line, offered):
         ("tokenize t.jsonl --text-column b", ["body"]),
         ("detokenize t.parquet --token-column to", ["token_ids"]),
         ("verify-output t.arrow --column ", ["arrow"]),
+        ("report t.arrow --input-text-column ", ["arrow"]),
     ],
 )
 def test_columns_of_the_files_on_the_line(files, shell, line, offered):

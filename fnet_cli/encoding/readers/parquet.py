@@ -131,6 +131,20 @@ class ParquetSource(Readable):
                 rows = self._group_by_group(reading, groups, row)
             yield from from_row(rows, start - row)
 
+    def batches_with(
+        self, columns: Sequence[str], max_rows: int, rows: np.ndarray
+    ) -> Iterator[RowBatch]:
+        """Yield the row groups that hold any of the `rows`, (N,) in order, and read no other."""
+        starts = [0, *self.row_ends]
+        wanted = np.unique(np.searchsorted(self.row_ends, rows, side="right")).tolist()
+        with self._opened() as file:
+            reading = _Reading(file, self.name, list(columns), self._batch_rows(max_rows))
+            for group in wanted:
+                try:
+                    yield from reading.rows_of([group], starts[group])
+                except _READ_ERRORS as error:
+                    raise self._damaged(error, f" in row group {group}") from error
+
     def _in_one(self, reading: _Reading, groups: list[int], row: int) -> Iterator[RowBatch]:
         """Yield all rows, up to what is damaged."""
         try:
