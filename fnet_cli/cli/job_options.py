@@ -50,8 +50,8 @@ Inputs = Annotated[
 OutputFile = Annotated[
     str,
     option(
-        "File to write, a directory (with a / in the end) for a file for each part of the rows, or "
-        "- for JSON lines on standard output.",
+        "File to write, a directory (with a / in the end) for a file for each part of the rows, "
+        "a URI of either, or - for JSON lines on standard output.",
         OUTPUT,
         "-o",
         "--output",
@@ -109,7 +109,7 @@ Resume = Annotated[
 PartRows = Annotated[
     int | None,
     option(
-        "Most rows of a part, of an output in parts. Default: what suits the job.",
+        "Most rows of a part, of an output that is made in parts. Default: what suits the job.",
         OUTPUT,
         metavar="N",
     ),
