@@ -102,27 +102,6 @@ def test_a_job_that_is_killed_again_and_again_is_as_if_it_was_not(tmp_path, whol
     ]  # fmt: skip
 
 
-def test_one_file_of_two_workers_that_are_killed_is_as_if_they_were_not(tmp_path, whole):
-    write_source(tmp_path / "tokens.parquet", ROWS)
-    chance = random.Random(3)
-    how = ("--part-rows", "120", "--resume", "--workers", "2", "--quiet")
-    arguments = slow_job("tokens.parquet", "one.parquet", *how)
-    hidden = tmp_path / "one.parquet.fnet"
-    for wanted in (1, 3, 6):
-        with started(FNET, arguments, tmp_path) as process:
-            deadline = time.monotonic() + 90
-            while process.poll() is None and time.monotonic() < deadline:
-                if len(list(hidden.glob("_fnet/part-*.json"))) >= wanted:
-                    break
-                time.sleep(0.005)
-            time.sleep(chance.uniform(0, 0.1))  # and here it is killed
-    ran = run_fnet(*arguments, "--json", cwd=tmp_path)
-    # The last time, it may have ended before it was killed.
-    assert ran.returncode == 0 or "one.parquet exists" in ran.stderr
-    assert pq.read_table(tmp_path / "one.parquet").equals(pq.read_table(whole))
-    assert names(tmp_path) == ["one.parquet", "tokens.parquet"]
-
-
 def test_the_workers_of_a_job_that_is_killed_end(tmp_path):
     write_source(tmp_path / "tokens.parquet", ROWS)
     with started(FNET, job("tokens.parquet", "--workers", "2"), tmp_path) as process:
