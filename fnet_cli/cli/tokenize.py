@@ -23,7 +23,6 @@ from fnet_cli.cli.job_options import (
     Inputs,
     Limit,
     NullText,
-    OutputFile,
     OutputKind,
     Overlap,
     Overwrite,
@@ -32,6 +31,7 @@ from fnet_cli.cli.job_options import (
     ParquetCodec,
     Preset,
     RowTruncation,
+    TokensFile,
     check_one_stdout,
     option,
     split_names,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 def tokenize(  # noqa: PLR0913
     context: typer.Context,
     inputs: Inputs,
-    output: OutputFile,
+    output: TokensFile,
     preset: Preset = "",
     text_column: Annotated[
         str, option("Column of text.", TEXT, complete=complete_column)
