@@ -51,11 +51,15 @@ OutputFile = Annotated[
     str,
     option(
         "File to write, a directory (with a / in the end) for a file for each part of the rows, "
-        "a URI of either, or - for JSON lines on standard output.",
+        "either also as a URI, or - for JSON lines on standard output.",
         OUTPUT,
         "-o",
         "--output",
     ),
+]
+TokensFile = Annotated[
+    str,
+    option("File to write, or - for JSON lines on standard output.", OUTPUT, "-o", "--output"),
 ]
 Preset = Annotated[
     str,
@@ -109,7 +113,8 @@ Resume = Annotated[
 PartRows = Annotated[
     int | None,
     option(
-        "Most rows of a part, of an output that is made in parts. Default: what suits the job.",
+        "Most rows of a part, of an output made in parts: a directory, a file in a store, or one "
+        "of several workers. Default: what suits the job.",
         OUTPUT,
         metavar="N",
     ),
@@ -118,7 +123,8 @@ PartRows = Annotated[
 WorkerCount = Annotated[
     int,
     option(
-        "Processes that encode parts side by side; cores or GPUs are divided between them.",
+        "Processes that encode parts side by side, of a directory or of one file; cores or GPUs "
+        "are divided between them.",
         "Run",
         metavar="N",
     ),

@@ -23,7 +23,6 @@ from fnet_cli.cli.job_options import (
     Inputs,
     Limit,
     NullText,
-    OutputFile,
     OutputKind,
     Overlap,
     Overwrite,
@@ -32,6 +31,7 @@ from fnet_cli.cli.job_options import (
     ParquetCodec,
     Preset,
     RowTruncation,
+    TokensFile,
     check_one_stdout,
     option,
     split_names,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 def tokenize(  # noqa: PLR0913
     context: typer.Context,
     inputs: Inputs,
-    output: OutputFile,
+    output: TokensFile,
     preset: Preset = "",
     text_column: Annotated[
         str, option("Column of text.", TEXT, complete=complete_column)
@@ -151,11 +151,12 @@ def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bo
         sys.stdout.write(json.dumps(report.to_dict()) + "\n")
 
 
-def detokenize(
+def detokenize(  # noqa: PLR0913 - its options
     tokens: Annotated[
         str,
         typer.Argument(
-            help="File of token ids, Parquet or JSON lines, or - for JSON lines on standard input.",
+            help="File of token ids, Parquet or JSON lines, a path or URI, or - for JSON lines on "
+            "standard input.",
             metavar="INPUT",
         ),
     ],
@@ -170,6 +171,7 @@ def detokenize(
         option("Show [CLS], [SEP], <pad> and the others, too.", OUTPUT, "--keep-special"),
     ] = False,
     offline: Offline = False,
+    endpoint: Endpoint = None,
     as_json: Annotated[
         bool, option("Print an object with row and text a line.", OUTPUT, "--json")
     ] = False,
@@ -184,13 +186,17 @@ def detokenize(
     from fnet_cli.cli.pull_progress import shown_pull
     from fnet_cli.cli.streams import printable
     from fnet_cli.encoding.detokenizing import detokenized
+    from fnet_cli.encoding.readers.places import input_file
     from fnet_cli.presets.resolving import resolve_preset
+    from fnet_cli.stores import Stores
 
     if limit is not None and limit < 0:
         raise UsageError(f"--limit must not be negative, it is {limit}")
+    settings = current_settings(offline=offline, endpoint=endpoint)
     with shown_pull() as on_pull:
-        local = resolve_preset(preset, current_settings(offline=offline), on_pull)
-    rows = detokenized(local, tokens, input_format, token_column, skip_special=not keep_special)
+        local = resolve_preset(preset, settings, on_pull)
+    file = input_file(tokens, Stores(settings))
+    rows = detokenized(local, file, input_format, token_column, skip_special=not keep_special)
     for row, text in islice(rows, limit):
         line = json.dumps({"row": row, "text": text}) if as_json else printable(text)
         sys.stdout.write(line + "\n")

@@ -94,9 +94,13 @@ def _check_parts(options: EncodeOptions) -> None:
     }
     for flag, is_given in given.items():
         if is_given:
-            raise UsageError(
-                f"{flag} is of an output in parts", hint="name a directory: -o embeddings/"
-            )
+            raise UsageError(f"{flag} is of an output in parts", hint=_hint_to_parts(options))
+
+
+def _hint_to_parts(options: EncodeOptions) -> str:
+    if options.output == STANDARD_STREAM:
+        return "name a file or a directory: -o embeddings/"
+    return "name a directory: -o embeddings/, or add --workers"
 
 
 def is_made_of_parts(options: EncodeOptions) -> bool:

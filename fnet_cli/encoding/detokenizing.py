@@ -8,6 +8,7 @@ from fnet_cli.constants import MAX_WINDOW_ROWS
 from fnet_cli.encoding.checking import check_id_column
 from fnet_cli.encoding.options import InputFormat
 from fnet_cli.encoding.readers.opening import open_source
+from fnet_cli.encoding.readers.places import InputFile
 from fnet_cli.encoding.rows import IdColumn, read_ids
 from fnet_cli.errors import PresetError
 from fnet_cli.presets.resolving import LocalPreset
@@ -15,7 +16,7 @@ from fnet_cli.presets.resolving import LocalPreset
 
 def detokenized(
     preset: LocalPreset,
-    path: str,
+    tokens: str | InputFile,
     input_format: InputFormat | None,
     token_column: str,
     *,
@@ -29,7 +30,7 @@ def detokenized(
     if preset.vocabulary is None:
         raise PresetError(f"{preset.handle} has no tokenizer")
     tokenizer = preset.tokenizer()
-    source = open_source(path, input_format, None)
+    source = open_source(tokens, input_format, None)
     if not source.schema.names:  # an empty JSON lines file
         return
     check_id_column(source, token_column)

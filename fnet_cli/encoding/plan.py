@@ -57,10 +57,13 @@ from fnet_cli.errors import PresetError, UsageError
 from fnet_cli.presets.fingerprint import weights_sha256
 from fnet_cli.presets.pulling.events import EventCallback
 from fnet_cli.presets.resolving import LocalPreset, resolve_preset
-from fnet_cli.stores import Stores, is_uri
+from fnet_cli.stores import Stores, is_uri, scheme_of
+from fnet_cli.units import show_bytes
 
 # A float as text: sign, eight digits, point, exponent or comma.
 _JSONL_BYTES_PER_NUMBER = 12
+# S3 takes an object in ten thousand pieces, and Arrow sends 10 MiB in each.
+_MOST_IN_S3 = 10_000 * 10 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -316,6 +319,14 @@ def _check_room(plan: JobPlan) -> None:
     path = plan.target.path
     if path is not None and plan.expected_bytes:
         check_space(path, plan.expected_bytes - _bytes_there(path, plan.options))
+    output, expected = plan.options.output, plan.expected_bytes or 0
+    is_object = is_uri(output) and not is_in_parts(plan.options)
+    if is_object and scheme_of(output) == "s3" and expected > _MOST_IN_S3:
+        raise UsageError(
+            f"{output}: the embeddings take {show_bytes(expected)}, and one object of S3 is "
+            f"written up to {show_bytes(_MOST_IN_S3)}",
+            hint="write a directory of parts: end the output with a slash",
+        )
 
 
 def _bytes_there(path: Path, options: EncodeOptions) -> int:

@@ -20,6 +20,7 @@ from fnet_cli.encoding.checking import (
     check_options,
     check_output,
     check_sequence_length,
+    is_in_parts,
     total,
 )
 from fnet_cli.encoding.context import JobContext
@@ -33,8 +34,9 @@ from fnet_cli.encoding.rows import check_not_longer
 from fnet_cli.encoding.rows_in import RowsIn, open_rows
 from fnet_cli.encoding.stages import Ahead
 from fnet_cli.encoding.texts import TokenizedSource, documents_read, rejected_rows
-from fnet_cli.errors import InputDataError
+from fnet_cli.errors import InputDataError, UsageError
 from fnet_cli.presets.resolving import LocalPreset, resolve_preset
+from fnet_cli.stores import is_uri
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,11 @@ def tokenize_files(options: EncodeOptions, context: JobContext | None = None) ->
 def _make_plan(options: EncodeOptions, context: JobContext) -> _Plan:
     options = replace(options, text=options.text or TextOptions())
     check_options(options)
+    if is_uri(options.output) or is_in_parts(options):
+        raise UsageError(
+            f"{options.output}: token ids are written to one file on this machine",
+            hint="name a file, such as tokens.parquet, and copy it",
+        )
     options, files = expanded(options, context.settings)
     kind, path = check_output(options)
     preset = resolve_preset(options.preset, context.settings, context.on_pull)

@@ -82,6 +82,18 @@ def test_a_uri_is_tokenized_as_the_same_path(store, data, tmp_path, name):
     assert stored.equals(pq.read_table(tmp_path / "l.parquet"), check_metadata=True)
 
 
+def test_tokens_are_shown_as_text_where_they_are(store, tmp_path):
+    uri = store.put("tokens.jsonl", b'{"token_ids": [5]}\n{"token_ids": [5, 6]}\n')
+    (tmp_path / "tokens.jsonl").write_bytes(b'{"token_ids": [5]}\n{"token_ids": [5, 6]}\n')
+    for name in (uri, "tokens.jsonl"):
+        ran = run(store, "detokenize", name, "--keep-special", cwd=tmp_path)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert ran.stdout == "[SEP]\n[SEP] [MASK]\n"
+    gone = run(store, "detokenize", "s3://corpus/gone.jsonl", cwd=tmp_path)
+    assert (gone.returncode, gone.stdout) == (3, "")
+    assert "s3://corpus/gone.jsonl: no such file" in gone.stderr
+
+
 @pytest.mark.parametrize("scheme", ["file", "local"])
 def test_a_file_uri_is_tokenized_as_its_path(data, tmp_path, scheme):
     for source, output in [

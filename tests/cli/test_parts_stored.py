@@ -91,6 +91,13 @@ def test_a_job_that_is_killed_again_and_again_is_as_if_it_was_not(store, tmp_pat
     [
         ("s3://someone:s3cr3t@parts/out/", 2, "credentials seem to stand in this URI"),
         ("s3://no-such-bucket/out/", 7, "no-such-bucket"),
+        (
+            "s3://no-such-bucket/one.parquet",
+            7,
+            "no-such-bucket/one.parquet: there is no such bucket",
+        ),
+        ("s3://parts/one.txt", 2, "the suffix does not tell the format"),
+        ("s3://parts/in/tokens.parquet", 2, "is an input and the output"),
         ("s3://parts/in/", 2, "is the output, and has the input"),
     ],
 )

@@ -131,6 +131,7 @@ def test_pairs_and_other_names(tmp_path):
         (["t.csv", "-o", "o.pdf"], "o.pdf: the suffix does not tell the format", 2),
         (["gone.txt", "-o", "o.parquet"], "gone.txt: no such file", 3),
         (["latin.jsonl", "-o", "o.parquet"], "latin.jsonl: line 1: ", 3),
+        (["t.csv", "-o", "s3://b/o.jsonl"], "are written to one file on this machine", 2),
         (["t.csv", "-o", "-", "--json"], "both write to standard output", 2),
     ],
 )

@@ -6,6 +6,7 @@ from typing import BinaryIO, Protocol
 
 from fnet_cli.encoding.options import OutputFormat
 from fnet_cli.encoding.output.parquet_parts import JoinedFooter, footers_in
+from fnet_cli.errors import IntegrityError
 
 
 class Joint(Protocol):
@@ -17,16 +18,16 @@ class Joint(Protocol):
     def end(self) -> bytes:
         """Return what is to stand behind the last one."""
 
-    @property
-    def rows(self) -> int | None:
-        """How many rows the files say that they have, None where they say nothing."""
-
 
 class ParquetJoint:
-    """Parquet files; raises ThriftError for what is none."""
+    """Parquet files of `rows` rows; raises ThriftError for what is none.
 
-    def __init__(self) -> None:
+    IntegrityError where they have more or fewer: before the last byte, so that nothing appears.
+    """
+
+    def __init__(self, rows: int) -> None:
         self._footer = JoinedFooter()
+        self._rows = rows
         self._start = 0
 
     def add(self, file: BinaryIO, end: int, size: int) -> None:
@@ -37,18 +38,16 @@ class ParquetJoint:
 
     def end(self) -> bytes:
         """Return the footer of all."""
+        if self._footer.rows != self._rows:
+            raise IntegrityError(
+                f"the parts have {self._footer.rows:,} rows, and {self._rows:,} were written",
+                hint="--overwrite starts again",
+            )
         return self._footer.dump()
-
-    @property
-    def rows(self) -> int | None:
-        """The rows of all footers."""
-        return self._footer.rows
 
 
 class LinesJoint:
     """JSON lines files, which need nothing to be one."""
-
-    rows: int | None = None
 
     def add(self, file: BinaryIO, end: int, size: int) -> None:
         """Learn nothing."""
@@ -58,6 +57,6 @@ class LinesJoint:
         return b""
 
 
-def joint_of(kind: OutputFormat) -> Joint:
-    """Return what joins files of a format."""
-    return ParquetJoint() if kind is OutputFormat.PARQUET else LinesJoint()
+def joint_of(kind: OutputFormat, rows: int) -> Joint:
+    """Return what joins files of a format that have so many rows."""
+    return ParquetJoint(rows) if kind is OutputFormat.PARQUET else LinesJoint()

@@ -188,6 +188,7 @@ class LocalPlace:
         whole = self._path / WHOLE
         whole.touch(mode=0o600)
         with whole.open("r+b") as file:
+            os.fdatasync(file.fileno())  # its last part may have come just before a kill
             there, end = whole.stat().st_size, 0
             for name, size in parts:
                 if end + size > there:

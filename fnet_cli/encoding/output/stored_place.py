@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import secrets
 import shutil
@@ -86,20 +87,15 @@ class StoredPlace:
             ended.set()
             sign.join(1.0)
             if self._lost_to is None:
-                self.remove(_LOCK)
-                if self.whole is not None:
-                    self._remove_empty()
+                self._let_go()
 
-    def _remove_empty(self) -> None:
-        """Remove the directories of a place that was hidden, where the store has such things."""
-        if not self.names():
-
-            def remove(filesystem: Any, path: str) -> None:
-                if filesystem.type_name not in _ATOMIC:
-                    with suppress(FileNotFoundError):
-                        filesystem.delete_dir(path)
-
-            self._with_store("", remove)
+    def _let_go(self) -> None:
+        """Remove the lock, with all of a hidden place that has nothing else in it."""
+        if self.whole is not None and not self.names():
+            # Arrow makes objects for directories in S3, too, also where one is removed from them.
+            self._with_store("", _directory_removed)
+        else:
+            self.remove(_LOCK)
 
     def _refuse_held(self) -> None:
         """Raise OutputError where somebody works here, after a look whether they are alive."""
@@ -122,7 +118,7 @@ class StoredPlace:
     def _held_by(self, holder: tuple[str, int]) -> OutputError:
         host, process = holder
         return OutputError(
-            f"{self.name} is being written by process {process} on {host}",
+            f"{self.beside('')} is being written by process {process} on {host}",
             hint="wait for it; if it runs nowhere, try again in a minute",
         )
 
@@ -134,7 +130,7 @@ class StoredPlace:
             return filesystem.type_name in _ATOMIC and found.type is fs.FileType.NotFound
 
         if self._with_store("", is_missing):
-            raise OutputError(f"{self.name}: there is no such bucket", hint="create it first")
+            raise OutputError(f"{self.beside('')}: there is no such bucket", hint="create it first")
 
     def _write_lock(self) -> None:
         lock = {"host": socket.gethostname(), "process": os.getpid(), "sign": time.time_ns()}
@@ -192,11 +188,11 @@ class StoredPlace:
 
     def take(self, file: Path, name: str) -> None:
         """Send a file, and remove it here."""
+        size = file.stat().st_size
 
         def chunks() -> Iterator[bytes]:
             with file.open("rb") as stream:
-                while chunk := stream.read(COPY_BYTES):
-                    yield chunk
+                yield from _read_whole(stream, size, file)
 
         self._put(name, chunks)
         file.unlink()
@@ -241,8 +237,7 @@ class StoredPlace:
                 with filesystem.open_input_file(path) as part:
                     joint.add(part, size, size)
                     part.seek(0)
-                    while chunk := part.read(COPY_BYTES):
-                        yield chunk
+                    yield from _read_whole(part, size, f"{self.name}/{name}")
             yield joint.end()
 
         self._put_at(self.beside(""), chunks)
@@ -262,13 +257,25 @@ class StoredPlace:
             place = path if is_atomic else f"{path}.{os.getpid()}.tmp"
             if not is_atomic:
                 filesystem.create_dir(path.rpartition("/")[0], recursive=True)
-            with filesystem.open_output_stream(place, compression=None) as stream:
+            stream = filesystem.open_output_stream(place, compression=None)
+            try:
                 for chunk in chunks():
                     stream.write(chunk)
+                if is_left_behind.is_set():
+                    raise OutputError(f"{uri}: interrupted")
+            except BaseException:
+                _never_close(stream)
+                raise
+            stream.close()
             if not is_atomic:
                 filesystem.move(place, path)
 
-        self._at(uri, sent)
+        is_left_behind = threading.Event()
+        try:
+            self._at(uri, sent)
+        except BaseException:
+            is_left_behind.set()  # by an interrupt, which ends this process soon
+            raise
 
     def _with_store(self, name: str, call: Callable[[Any, str], T]) -> T:
         return self._at(f"{self.name}/{name}".rstrip("/"), call)
@@ -281,6 +288,30 @@ class StoredPlace:
 def _removed(filesystem: Any, path: str) -> None:
     with suppress(FileNotFoundError):
         filesystem.delete_file(path)
+
+
+def _read_whole(file: Any, size: int, name: object) -> Iterator[bytes]:
+    """Yield what is in an open file; OutputError where that is not `size` bytes."""
+    left = size
+    while chunk := file.read(COPY_BYTES):
+        left -= len(chunk)
+        yield chunk
+    if left:
+        raise OutputError(f"{name} has changed while it was read", hint="run again with --resume")
+
+
+def _never_close(stream: Any) -> None:
+    """Keep a stream for as long as the process lives.
+
+    Closing it, which its destructor does too, would put under its name what it was given, as if
+    that were all; Arrow has no way to give it up.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(stream))
+
+
+def _directory_removed(filesystem: Any, path: str) -> None:
+    with suppress(FileNotFoundError):
+        filesystem.delete_dir(path)
 
 
 def _holder(content: bytes | None) -> tuple[str, int] | None:

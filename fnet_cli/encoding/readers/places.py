@@ -18,8 +18,11 @@ from fnet_cli.patience import interruptible
 from fnet_cli.stores import (
     Stores,
     change_mark,
+    check_uri,
     file_info,
     is_of_fsspec,
+    is_uri,
+    local_path,
     opened_at,
     opened_to_seek,
     store_errors,
@@ -254,6 +257,14 @@ class _StoreReader(io.RawIOBase):
         if not self.closed and not self._is_lost:
             interruptible(self._opened.close)
         super().close()
+
+
+def input_file(name: str, stores: Stores) -> str | InputFile:
+    """Return what a path or URI names, to be opened; raises UsageError for a URI of no use."""
+    if is_uri(name):
+        check_uri(name)
+    path = local_path(name)
+    return StoredFile(path, stores) if is_uri(path) else path
 
 
 def as_file(place: str | InputFile) -> InputFile:

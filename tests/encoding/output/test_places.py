@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import subprocess
@@ -67,6 +68,20 @@ def test_files_are_whole_or_not_there(reach, kind, tmp_path):
         place.remove("part-00000.parquet")
         place.remove("other")
         assert list(place.names()) == ["_fnet/job.json"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_could_not_be_sent_to_its_end_is_not_there(reach, kind):
+    def broken() -> Iterator[bytes]:
+        yield b"rows" * 3_000_000  # more than S3 is sent at once
+        raise OSError("the disk is gone")
+
+    place = reach(kind)
+    with place.opened():
+        with pytest.raises((OSError, NetworkError)):
+            place.write_beside("/part-00000.parquet", broken())
+        gc.collect()  # what is left of the stream must not end it
+        assert place.size("part-00000.parquet") is None
 
 
 @pytest.mark.parametrize("kind", KINDS)
