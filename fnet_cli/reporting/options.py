@@ -14,6 +14,7 @@ DEFAULT_SAMPLE = 5_000
 # Every pair of rows is compared, and every row of the sample is in the page.
 MOST_ROWS = 20_000
 DEFAULT_THRESHOLD = 0.98
+_MOST_SEED = 2**32 - 1  # of scikit-learn's generators
 
 
 class Projection(StrEnum):
@@ -46,8 +47,8 @@ def check_options(options: ReportOptions) -> None:
             f"--sample must be 1 to {MOST_ROWS:,}, not {options.sample}",
             hint="fnet verify-output reads every row",
         )
-    if options.seed < 0:
-        raise UsageError(f"--seed must not be negative, it is {options.seed}")
+    if not 0 <= options.seed <= _MOST_SEED:
+        raise UsageError(f"--seed must be 0 to {_MOST_SEED}, not {options.seed}")
     if not 0 < options.threshold <= 1:
         raise UsageError(f"--duplicates must be more than 0 and at most 1: {options.threshold:g}")
     _check_output(options)

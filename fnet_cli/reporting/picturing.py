@@ -12,6 +12,7 @@ from fnet_cli.reporting.analysis import Analysis
 from fnet_cli.reporting.options import Projection
 
 _INK, _FAINT, _POINT, _FAULT = "#1d2733", "#6b7785", "#2563eb", "#c2410c"
+_MOST_DRAWN = 1e100  # larger numbers overflow in the arithmetic of axes
 _NAMES = {Projection.TSNE: "t-SNE", Projection.PCA: "PCA"}
 
 
@@ -66,14 +67,16 @@ def _map(axes: Any, analysis: Analysis) -> None:
 def _bars(axes: Any, histogram: dict[str, list[float]], title: str) -> None:
     _plain(axes, title)
     if histogram["counts"]:
-        axes.stairs(histogram["counts"], histogram["edges"], fill=True, color=_POINT, alpha=0.8)
+        edges = np.minimum(histogram["edges"], _MOST_DRAWN)
+        axes.stairs(histogram["counts"], edges, fill=True, color=_POINT, alpha=0.8)
 
 
 def _dimensions(axes: Any, analysis: Analysis) -> None:
     found = analysis.dimensions
     _plain(axes, "Standard deviation of each dimension")
     places = np.arange(len(found.deviations))
-    axes.bar(places, found.deviations, width=1, color=_POINT, alpha=0.8)
+    heights = np.minimum(found.deviations, _MOST_DRAWN)
+    axes.bar(places, heights, width=1, color=_POINT, alpha=0.8)
     faulty = np.array([bool(fault) for fault in found.faults], bool)
     if faulty.any():
         axes.plot(places[faulty], np.zeros(faulty.sum()), "x", color=_FAULT, markersize=5)

@@ -59,6 +59,8 @@ def test_a_page_is_written_once_and_its_numbers_printed(directory):
          ["r.png: a page ends in .html", "--png makes a picture"]),
         (["x.parquet", "-o", "r.html", "--sample", "0"], 2,
          ["--sample must be 1 to 20,000, not 0", "fnet verify-output reads every row"]),
+        (["x.parquet", "-o", "r.html", "--seed", "4294967296"], 2,
+         ["--seed must be 0 to 4294967295, not 4294967296"]),
         (["none.parquet", "-o", "r.html"], 3, ["none.parquet: no such file"]),
         (["x.parquet", "-o", "r.html", "--column", "body"], 3,
          ["x.parquet: its vectors are string, no lists of floating-point numbers",

@@ -73,7 +73,8 @@ def test_equal_vectors_of_any_number_make_a_report(tmp_path, count, picture):
 
 def test_numbers_as_large_as_there_are_do_not_overflow(tmp_path):
     rows = np.array([[1e308, 1e308], [1e308, -1e308], [1e-300, 1e-300]])
-    found = report(write(tmp_path / "x.parquet", rows, number=pa.float64())).numbers
+    source = write(tmp_path / "x.parquet", rows, number=pa.float64())
+    found = report(source, tmp_path / "x.png", picture=True).numbers
     assert found["similarity"]["smallest"] == pytest.approx(0, abs=1e-6)
     assert found["similarity"]["largest"] == pytest.approx(1)
     assert np.isfinite(found["lengths"]["mean"])

@@ -124,3 +124,13 @@ def test_a_job_that_has_not_ended_is_said(tmp_path):
         report(str(directory))
     write(directory / "part-00000.parquet", numbered(3))
     assert report(str(directory)).numbers["notes"] == ["The job has not ended: 1 part so far."]
+
+
+def test_values_that_python_cannot_hold_are_shown_all_the_same(tmp_path):
+    ends = pa.py_buffer(np.array([0, 2], np.int32).tobytes())
+    not_text = pa.Array.from_buffers(pa.string(), 1, [None, ends, pa.py_buffer(b"\xffa")])
+    columns = {"text": not_text, "day": pa.array([2**30], pa.date32())}
+    source = write(tmp_path / "odd.parquet", np.eye(1, 4, dtype=np.float32), columns)
+    found = sampled(source)
+    assert found.columns["text"] == ["\ufffda"]
+    assert len(found.columns["day"]) == 1
