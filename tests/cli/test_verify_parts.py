@@ -170,18 +170,27 @@ def test_a_directory_in_a_store_is_checked_where_it_is(store, out):
     ("uri", "code", "message"),
     [
         ("s3://parts/nothing/", 3, "there is no Parquet or JSON lines file in it"),
-        ("s3://parts/one.parquet", 3, "a single file of a store is to be fetched first"),
         ("s3://no-such-bucket/out/", 3, "no Parquet or JSON lines file in it"),
         ("s3://someone:s3cr3t@parts/out/", 2, "credentials seem to stand in this URI"),
         ("https://example.org/out/", 2, "files on web servers are not read"),
     ],
 )
 def test_what_cannot_be_checked_in_a_store_is_said(store, tmp_path, uri, code, message):
-    store.put("one.parquet", b"PAR1")
     ran = run_fnet("verify-output", uri, "--endpoint", store.url, cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (code, "")
     assert message in ran.stderr
     assert "s3cr3t" not in ran.stderr
+
+
+def test_a_file_in_a_store_is_checked_where_it_is(store, out, tmp_path):
+    store.put("good.parquet", (out / "part-00000.parquet").read_bytes())
+    store.put("cut.parquet", b"PAR1")
+    uris = ("s3://parts/good.parquet", "s3://parts/cut.parquet")
+    ran = run_fnet("verify-output", *uris, "--json", "--endpoint", store.url, cwd=tmp_path)
+    good, cut = json.loads(ran.stdout)["files"]
+    assert ran.returncode == 6
+    assert (good["file"], good["rows"], good["faults"]) == (uris[0], 10, [])
+    assert len(cut["faults"]) == 1
 
 
 def test_a_store_that_is_away_is_5(out):
