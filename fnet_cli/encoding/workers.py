@@ -53,7 +53,13 @@ class _Pool:
         self, fragment: Fragment, before: PartRecord, batch_tokens: dict[str, int]
     ) -> Future[WorkDone]:
         """Give a fragment to the next process that is free."""
-        return self._executor.submit(_encode, fragment, before, batch_tokens)
+        try:
+            return self._executor.submit(_encode, fragment, before, batch_tokens)
+        except (BrokenProcessPool, OSError) as error:
+            # One has died; where it does so while another is started, the pipes to that are gone.
+            lost: Future[WorkDone] = Future()
+            lost.set_exception(BrokenProcessPool(str(error)))
+            return lost
 
     def ended(self, tasks: Iterable[Future[WorkDone]], seconds: float) -> list[Future[WorkDone]]:
         """Return tasks that have ended."""

@@ -112,7 +112,7 @@ def test_memory_is_not_at_the_mercy_of_a_stated_size(tmp_path, opened, states):
         ArrowSource(path)
     tolerant = ArrowSource(path, tolerant=True)
     assert (tolerant.rows, "stated to be" in str(tolerant.damage)) == (0, True)
-    assert pa.total_allocated_bytes() <= before  # less, where what other tests left was let go
+    assert pa.total_allocated_bytes() < before + 2**16  # others let go, and errors hold, a little
 
 
 def test_rows_without_values_are_bounded(tmp_path):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -18,9 +23,13 @@ from jobs import CONFIG, PAD
 
 from fnet_cli.config import Settings
 from fnet_cli.encoding.context import JobContext
+from fnet_cli.encoding.fragments import Fragment
 from fnet_cli.encoding.job import encode_files
 from fnet_cli.encoding.options import EncodeOptions, Padding
+from fnet_cli.encoding.output.parts import PartRecord
 from fnet_cli.encoding.report import EncodeReport
+from fnet_cli.encoding.supervising import WorkersDiedError
+from fnet_cli.encoding.workers import _Pool
 from fnet_cli.errors import DeviceMemoryError, InputDataError
 
 ROWS = 600
@@ -50,11 +59,12 @@ def encode(preset: Path, tokens: Path, output: Path, **options) -> EncodeReport:
 
 def workers() -> list[psutil.Process]:
     """Return the processes of this one that encode."""
-    return [
-        child
-        for child in psutil.Process().children(recursive=True)
-        if any("spawn_main" in argument for argument in child.cmdline())
-    ]
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # one that has just ended
+            if any("spawn_main" in argument for argument in child.cmdline()):
+                found.append(child)
+    return found
 
 
 def test_two_processes_make_what_one_makes(preset, tokens, tmp_path):
@@ -114,3 +124,13 @@ def test_processes_that_die_again_and_again_end_the_job(preset, tokens, tmp_path
     killer.join()
     assert "fewer --workers" in raised.value.hint
     assert not (tmp_path / "two/_SUCCESS").exists()
+
+
+def test_a_fragment_that_no_process_is_left_for_is_lost_as_one_whose_process_died(tmp_path):
+    executor = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+    with pytest.raises(BrokenProcessPool):
+        executor.submit(os._exit, 1).result()
+    pool = _Pool(executor, SimpleNamespace(workers=1, logs=tmp_path))
+    task = pool.submit(Fragment(0, 0, 1), PartRecord(), {})
+    with pytest.raises(WorkersDiedError):
+        pool.result(task)
