@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypedDict, Unpack
@@ -212,9 +212,9 @@ class Encoder:
     def _with_embeddings(self, table: pa.Table, progress: bool | ProgressCallback) -> pa.Table:
         values = self._of_table(table)
         plan, column = self._embedded(values, progress)
-        field = plan.target.schema.field(EMBEDDING_COLUMN)
+        made = plan.target.schema.field(EMBEDDING_COLUMN)
         record = {OUTPUT_METADATA_KEY: plan.target.schema.metadata[OUTPUT_METADATA_KEY]}
-        table = table.append_column(field, column)
+        table = table.append_column(made, column)
         return table.replace_schema_metadata({**(table.schema.metadata or {}), **record})
 
     def _with_vectors(self, frame: Any, progress: bool | ProgressCallback) -> Any:
@@ -298,9 +298,7 @@ class _Column:
 
     begun: Checkpoint | None = None
     rejected: str | None = None
-
-    def __post_init__(self) -> None:
-        self.arrays: list[pa.Array] = []
+    arrays: list[pa.Array] = field(default_factory=list)
 
     def write(self, batch: pa.RecordBatch, counts: Counts, rejected: Sequence[Rejected]) -> None:  # noqa: ARG002 - the interface's
         """Keep the embeddings of more rows."""

@@ -44,7 +44,8 @@ class _Backend:
     copies: int
 
 
-# Measured on a CPU (docs/performance.md#memory-and-start-up).
+# Single trials on a CPU, rounded up; how much a whole job takes is in
+# docs/performance.md#memory-and-start-up.
 _BACKENDS = {
     "tensorflow": _Backend(740 * _MB, 115 * _MB, 1),
     "jax": _Backend(400 * _MB, 60 * _MB, 1),

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fnet_cli.encoding.options import OnNull, Pooling, TextOptions
+from fnet_cli.config import Settings
+from fnet_cli.encoding.context import JobContext
+from fnet_cli.encoding.engine.loading import load_engine
+from fnet_cli.encoding.options import EncodeOptions, OnNull, Pooling, TextOptions
 
 WORDS = ["the", "fox", "dog", "lazy", "no"]
 ROWS = 60
@@ -49,3 +54,43 @@ def write_sources(directory: Path) -> Path:
     nulls = [None if n % 4 == 0 else text for n, text in zip(numbers, texts, strict=True)]
     pq.write_table(pa.table({"text": nulls}), directory / "nulls.parquet")
     return directory
+
+
+ENGINES: dict[object, object] = {}
+
+
+def one_engine(request):
+    """Load the model once for all tests that pool alike."""
+    if request.pooling not in ENGINES:
+        ENGINES[request.pooling] = load_engine(request)
+    return ENGINES[request.pooling]
+
+
+class Cases:
+    """Jobs of the cases on some sources with a preset."""
+
+    def __init__(self, preset: Path, sources: Path) -> None:
+        self._preset, self._sources = str(preset), sources
+
+    def options(self, case: str, output: str, **changes) -> EncodeOptions:
+        names, how = CASES[case]
+        names = names if isinstance(names, list) else [names]
+        inputs = changes.pop("inputs", tuple(str(self._sources / name) for name in names))
+        return replace(EncodeOptions(inputs, output, preset=self._preset, **how), **changes)
+
+
+def stopped_at(row: float, on_kept: Callable[..., None] = lambda _kept: None) -> JobContext:
+    """Return the context of a job that is asked to stop from that row of its run on."""
+    done = 0
+
+    def count(progress) -> None:
+        nonlocal done
+        done = progress.rows - progress.rows_resumed
+
+    return JobContext(
+        settings=Settings(),
+        engine_loader=one_engine,
+        on_progress=count,
+        on_kept=on_kept,
+        is_stopping=lambda: done >= row,
+    )

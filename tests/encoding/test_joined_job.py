@@ -8,21 +8,18 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from job_cases import CASES, ROWS, write_sources
-from test_parts_job import one_engine
+from job_cases import CASES, ROWS, Cases, stopped_at, write_sources
 from texts import write_text_preset
 
-from fnet_cli.config import Settings
-from fnet_cli.encoding.context import JobContext
 from fnet_cli.encoding.job import encode_files
-from fnet_cli.encoding.options import EncodeOptions, OnError, OutputFormat
+from fnet_cli.encoding.options import OnError, OutputFormat
 from fnet_cli.encoding.output.places import LocalPlace
 from fnet_cli.encoding.parts_job import PartsJob
 from fnet_cli.encoding.plan import make_plan
 from fnet_cli.encoding.report import EncodeReport
 from fnet_cli.encoding.tally import JobTally
 from fnet_cli.encoding.verifying import verify_output
-from fnet_cli.errors import OutputError, StoppedError
+from fnet_cli.errors import OutputError, StoppedError, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -39,23 +36,10 @@ def sources(tmp_path_factory) -> Path:
 def encode(preset, sources, tmp_path):
     """Return a function that runs a job of a case into a file, in a store or on this disk."""
 
+    cases = Cases(preset, sources)
+
     def run(case: str, output: str, stop_at: float = float("inf"), **changes) -> EncodeReport:
-        names, how = CASES[case]
-        names = names if isinstance(names, list) else [names]
-        done = 0
-
-        def count(progress) -> None:
-            nonlocal done
-            done = progress.rows - progress.rows_resumed
-
-        context = JobContext(
-            settings=Settings(),
-            engine_loader=one_engine,
-            on_progress=count,
-            is_stopping=lambda: done >= stop_at,
-        )
-        inputs = changes.pop("inputs", tuple(str(sources / name) for name in names))
-        options = replace(EncodeOptions(inputs, output, preset=str(preset), **how), **changes)
+        options, context = cases.options(case, output, **changes), stopped_at(stop_at)
         if changes.get("part_rows") is None or "://" in output:
             return encode_files(options, context)
         # As with several workers, but in this process.
@@ -171,3 +155,10 @@ def test_several_do_not_take_over_what_one_process_has_begun(encode, tmp_path, m
         encode("jsonl", out, part_rows=20, resume=True)
     assert "without --workers" in raised.value.hint
     assert encode("jsonl", out, resume=True).rows_resumed >= 20
+
+
+def test_more_than_one_object_can_have_is_refused_before_any_work(encode, monkeypatch):
+    monkeypatch.setattr("fnet_cli.encoding.plan._MOST_IN_S3", 1000)
+    with pytest.raises(UsageError, match="one object of S3 is written up to 1.0 kB") as raised:
+        encode("parquet", "s3://bucket/out.parquet")
+    assert "end the output with a slash" in raised.value.hint

@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from job_cases import CASES, ROWS, write_sources
+from job_cases import CASES, ROWS, Cases, stopped_at, write_sources
 from texts import write_text_preset
 
-from fnet_cli.config import Settings
-from fnet_cli.encoding.context import JobContext
-from fnet_cli.encoding.engine.loading import load_engine
 from fnet_cli.encoding.job import encode_files
-from fnet_cli.encoding.options import EncodeOptions, MaxErrors, OnError
+from fnet_cli.encoding.options import MaxErrors, OnError
 from fnet_cli.encoding.output.opening import Kept
 from fnet_cli.encoding.report import EncodeReport
 from fnet_cli.errors import InputDataError, OutputError, StoppedError, UsageError
-
-ENGINES: dict[object, object] = {}
-
-
-def one_engine(request):
-    """Load the model once for all tests that pool alike."""
-    if request.pooling not in ENGINES:
-        ENGINES[request.pooling] = load_engine(request)
-    return ENGINES[request.pooling]
 
 
 @pytest.fixture(scope="module")
@@ -46,25 +33,11 @@ def sources(tmp_path_factory) -> Path:
 def encode(preset, sources, tmp_path):
     """Return a function that runs a job of a case, up to so many rows, into a place."""
 
+    cases = Cases(preset, sources)
+
     def run(case: str, output: str, stop_at: float = float("inf"), **changes) -> EncodeReport:
-        names, how = CASES[case]
-        names = names if isinstance(names, list) else [names]
-        done = 0
-
-        def count(progress) -> None:
-            nonlocal done
-            done = progress.rows - progress.rows_resumed
-
-        context = JobContext(
-            settings=Settings(),
-            engine_loader=one_engine,
-            on_progress=count,
-            on_kept=run.kept.append,
-            is_stopping=lambda: done >= stop_at,
-        )
-        inputs = changes.pop("inputs", tuple(str(sources / name) for name in names))
-        options = EncodeOptions(inputs, f"{tmp_path}/{output}", preset=str(preset), **how)
-        return encode_files(replace(options, **changes), context)
+        options = cases.options(case, f"{tmp_path}/{output}", **changes)
+        return encode_files(options, stopped_at(stop_at, run.kept.append))
 
     run.kept: list[Kept] = []
     return run

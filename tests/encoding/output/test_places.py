@@ -17,6 +17,7 @@ from fnet_cli.config import Settings
 from fnet_cli.encoding.output import stored_place
 from fnet_cli.encoding.output.places import LocalPlace, Place
 from fnet_cli.encoding.output.stored_place import StoredPlace
+from fnet_cli.encoding.plan import _MOST_IN_S3
 from fnet_cli.errors import NetworkError, OutputError
 from fnet_cli.stores import Stores
 
@@ -82,6 +83,15 @@ def test_what_could_not_be_sent_to_its_end_is_not_there(reach, kind):
             place.write_beside("/part-00000.parquet", broken())
         gc.collect()  # what is left of the stream must not end it
         assert place.size("part-00000.parquet") is None
+
+
+def test_an_object_of_s3_is_sent_in_pieces_of_10_mebibytes(reach, store, tmp_path):
+    place = reach("s3")  # of which it takes ten thousand: how much is refused rests on both
+    with place.opened():
+        place.write_beside("", (bytes(2**20) for _ in range(25)))
+        found = store.client.head_object(Bucket=store.bucket, Key=f"{tmp_path.name}/out")
+    assert found["ETag"].strip('"').endswith("-3")
+    assert _MOST_IN_S3 == 10_000 * 10 * 2**20
 
 
 @pytest.mark.parametrize("kind", KINDS)
