@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -33,6 +34,11 @@ class Replacement:
     def discard(self) -> None:
         """Remove the temporary file; harmless after `publish`."""
         self.temporary.unlink(missing_ok=True)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file's name is one of a `Replacement` that was not published."""
+    return re.fullmatch(r"\..+\.[0-9a-f]{12}\.tmp", path.name) is not None
 
 
 def publish(temporary: Path, path: Path) -> None:

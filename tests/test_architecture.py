@@ -23,12 +23,12 @@ MODULES = {
     ".".join(("fnet_cli", *path.relative_to(PACKAGE).with_suffix("").parts)): path
     for path in PACKAGE.rglob("*.py")
 }
-# What each room may import of the package, besides itself; files, outcomes and units are tools.
-_BASE = {"constants", "errors", "files", "memory", "outcomes", "processor", "units"}
+# What each room may import of the package, besides itself; files, locks, outcomes, units are tools.
+_BASE = {"constants", "errors", "files", "locks", "memory", "outcomes", "processor", "units"}
 _AFAR = {"patience", "stores"}
 _MIDDLE = {"backbone", "presets", "tokenizer"}
 MAY_IMPORT = {
-    "constants": set(), "errors": set(), "files": _BASE, "outcomes": set(),
+    "constants": set(), "errors": set(), "files": _BASE, "locks": set(), "outcomes": set(),
     "memory": {"errors"}, "processor": set(), "units": _BASE,
     "config": {"constants", "errors", "files"}, "backbone": {*_BASE, "config"},
     "patience": _BASE, "stores": {*_BASE, "config"}, "tokenizer": {*_BASE, "config"},

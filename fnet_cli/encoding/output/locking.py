@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from fnet_cli.errors import OutputError
+from fnet_cli.locks import taken
+
+_LOOK_SECONDS = 0.1
 
 
 @contextmanager
-def alone(lock: Path, output: str) -> Iterator[None]:
-    """Hold the file `lock`; OutputError naming who holds it, if another process does.
+def alone(lock: Path, output: str, patience: float = 0) -> Iterator[None]:
+    """Hold the file `lock`; OutputError naming who holds it, if another does for `patience` s.
 
     That of a dead process on this machine is taken over; nobody can tell of another machine's.
     """
-    from filelock import SoftFileLock, Timeout
+    from filelock import SoftFileLock
 
-    held = SoftFileLock(lock, timeout=0)
-    try:
-        held.acquire()
-    except Timeout:
+    held = SoftFileLock(lock)
+    given_up = time.monotonic() + patience
+    while not taken(held):
+        if time.monotonic() < given_up:
+            time.sleep(_LOOK_SECONDS)
+            continue
         raise OutputError(
             f"{output} is being written by process {held.pid or '?'}",
             hint=f"wait for it; if it runs nowhere, remove {lock}",
-        ) from None
+        )
     try:
         yield
     finally:

@@ -94,12 +94,14 @@ def open_output(
 class JobStart:
     """Which job a file is of, None where it cannot be gone on with, and how it begins.
 
-    `on_kept` hears of rows that are kept where it does not end.
+    `on_kept` hears of rows that are kept where it does not end. For `patience` seconds it waits
+    for another process that is at it.
     """
 
     job: Mapping[str, Any] | None
     restart: Restart
     on_kept: KeptCallback = lambda _kept: None
+    patience: float = 0
 
 
 @contextmanager
@@ -110,7 +112,7 @@ def open_file(
 
     Otherwise as `open_output`.
     """
-    with output_errors(target.path), _alone(directory):
+    with output_errors(target.path), _alone(directory, start.patience):
         begun = _begin(directory, start.job, start.restart)
         with directory.data.open("r+b") as data, directory.rejected.open("r+b") as rejected:
             output = _FileOutput(directory, _Files(data, rejected), target, begun)
@@ -138,14 +140,14 @@ def _publish(
 
 
 @contextmanager
-def _alone(directory: JobDirectory) -> Iterator[None]:
+def _alone(directory: JobDirectory, patience: float) -> Iterator[None]:
     """Hold the job's directory, made where it is not there.
 
     It is gone afterwards, but where a job can be gone on with: a signal may come at any line.
     """
     directory.path.mkdir(exist_ok=True)
     try:
-        with alone(directory.path / "lock", str(directory.output)):
+        with alone(directory.path / "lock", str(directory.output), patience):
             try:
                 yield
             finally:

@@ -36,6 +36,8 @@ from fnet_cli.errors import OutputError
 SUCCESS = "_SUCCESS"
 JOB = f"{RECORDS}/job.json"
 _FORMAT = 1
+# The process of a job that was killed ends by itself, but perhaps not before the next begins.
+_ORPHAN_SECONDS = 20
 _MOST_PARTS = 1_000_000  # more are in no job; who looks for each would never end
 _SUFFIXES = {OutputFormat.PARQUET: ".parquet", OutputFormat.JSONL: ".jsonl"}
 _OURS = re.compile(
@@ -246,7 +248,8 @@ class PartsDirectory:
         """
         work = JobDirectory(self.place.work / self.name_of(number), target.path)
         take = partial(self._take, number, keeps_rejected)
-        with open_file(work, target, JobStart(job, Restart.RESUME), take) as output:
+        start = JobStart(job, Restart.RESUME, patience=_ORPHAN_SECONDS)
+        with open_file(work, target, start, take) as output:
             yield output
 
     def _take(

@@ -14,7 +14,8 @@ from typing import Protocol
 
 from fnet_cli.encoding.output.joining import Joint
 from fnet_cli.encoding.output.locking import alone
-from fnet_cli.files import publish, replacing, sync
+from fnet_cli.files import is_temporary, publish, replacing, sync
+from fnet_cli.locks import is_of_lock
 from fnet_cli.stores import is_uri
 
 # Not of the rows: readers of directories leave out names that begin like this.
@@ -121,7 +122,8 @@ class LocalPlace:
         found = {}
         for path in self._path.rglob("*"):
             name = path.relative_to(self._path).as_posix()
-            if path.is_file() and not is_at_work(name) and path != self._lock:
+            is_lock = path == self._lock or is_of_lock(path, self._lock)
+            if path.is_file() and not (is_at_work(name) or is_lock or is_temporary(path)):
                 found[name] = path.stat().st_size
         return found
 
@@ -154,10 +156,12 @@ class LocalPlace:
         sync((self._path / name).parent)
 
     def clear_work(self) -> None:
-        """Remove the directories of parts that were not done."""
-        for path in self.work.iterdir():
-            if path.is_dir():
+        """Remove the directories of parts that were not done, and files on their way to a name."""
+        for path in (*self.work.iterdir(), *self._path.iterdir()):
+            if path.is_dir() and path.parent == self.work:
                 shutil.rmtree(path)
+            elif is_temporary(path):
+                path.unlink(missing_ok=True)
 
     def beside(self, suffix: str) -> str:
         """Return the path of a file beside the output."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from fnet_cli.errors import (
     PresetError,
     PresetNotFoundError,
 )
+from fnet_cli.locks import taken
 from fnet_cli.presets.fingerprint import file_digest
 from fnet_cli.presets.handles import Handle, SourceName
 from fnet_cli.presets.pulling.events import EventCallback, Planned, Waiting, ignore
@@ -33,6 +35,8 @@ from fnet_cli.presets.store.caches import OWN_DIRECTORY, OwnCache, cache_of
 from fnet_cli.presets.store.manifest import FileRecord, Manifest, write_manifest
 from fnet_cli.presets.store.recording import adopt, problems, record, record_preset
 from fnet_cli.units import show_bytes
+
+_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -352,18 +356,17 @@ def _alone(preset: CachedPreset, options: PullOptions) -> Iterator[None]:
     It is a lease in a file, which works on every file system: one whose holder is gone is taken
     over. Nothing depends on it but that no work is done twice.
     """
-    from filelock import SoftFileLease, Timeout
+    from filelock import SoftFileLease
 
     path = preset.home / OWN_DIRECTORY / f"{preset.revision}.lock"
     lease = SoftFileLease(path, lease_duration=LOCK_LEASE_SECONDS)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         preset.cache.claim(preset.handle.location)
-        try:
-            lease.acquire(timeout=0)
-        except Timeout:
+        if not taken(lease):
             options.on_event(Waiting(str(preset.handle), f"process {lease.pid or '?'}"))
-            lease.acquire(poll_interval=0.2)
+            while not taken(lease):
+                time.sleep(_POLL_SECONDS)
     except OSError as error:
         raise _unwritable(preset, error) from error
     try:

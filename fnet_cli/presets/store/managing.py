@@ -15,6 +15,7 @@ from fnet_cli.errors import (
     PresetNotFoundError,
     UsageError,
 )
+from fnet_cli.locks import taken
 from fnet_cli.presets.handles import Handle, SourceName, parse_handle
 from fnet_cli.presets.pulling.partial import is_abandoned, partial_files, size_of
 from fnet_cli.presets.registry import BUILTIN_PRESETS
@@ -108,19 +109,22 @@ def verify(preset: CachedPreset) -> Verification:
 
 def remove(preset: CachedPreset) -> None:
     """Remove a revision and its manifest; OutputError where it is being pulled or cannot go."""
-    from filelock import SoftFileLease, Timeout
+    from filelock import SoftFileLease
 
     own = preset.home / OWN_DIRECTORY
     lease = SoftFileLease(own / f"{preset.revision}.lock", lease_duration=LOCK_LEASE_SECONDS)
     try:
         own.mkdir(exist_ok=True)
-        with lease.acquire(timeout=0):
+        if not taken(lease):
+            raise OutputError(
+                f"{preset.handle} is being pulled by process {lease.pid or '?'}",
+                hint="stop it first",
+            )
+        try:
             preset.manifest_path.unlink(missing_ok=True)
             preset.cache.discard(preset.handle.location, preset.revision)
-    except Timeout as error:
-        raise OutputError(
-            f"{preset.handle} is being pulled by process {lease.pid}", hint="stop it first"
-        ) from error
+        finally:
+            lease.release()
     except OSError as error:
         raise OutputError(f"cannot remove {preset.directory}: {error.strerror or error}") from error
     _tidy(preset)

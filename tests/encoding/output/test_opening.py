@@ -260,7 +260,7 @@ import sys
 from pathlib import Path
 from fnet_cli.encoding.output.opening import _alone
 from fnet_cli.encoding.output.journal import JobDirectory
-with _alone(JobDirectory(Path(sys.argv[1]))):
+with _alone(JobDirectory(Path(sys.argv[1])), 0):
     print("held", flush=True)
     sys.stdin.read()
 """
