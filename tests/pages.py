@@ -69,7 +69,8 @@ def run_script(script: str, directory: Path, env: Mapping[str, str] | None = Non
     programs.mkdir()
     (directory / ".home").mkdir()
     python = shlex.quote(sys.executable)
-    for name, command in {"fnet": f"{python} -m fnet_cli", "python": python}.items():
+    commands = {"fnet": f"{python} -m fnet_cli", "python": python, "python3": python}
+    for name, command in commands.items():
         (programs / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
         (programs / name).chmod(0o755)
     caches = ("KAGGLEHUB_CACHE", "HF_HOME", "FNET_CACHE", "FNET_CONFIG")

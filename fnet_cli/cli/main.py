@@ -18,7 +18,7 @@ from fnet_cli.cli.guarding import allow_guards
 from fnet_cli.cli.interrupts import install_handlers, signals_first
 from fnet_cli.cli.shells import answered, is_completing
 from fnet_cli.cli.streams import printable, say, style_of
-from fnet_cli.errors import ExitCode, FnetError, NetworkError, StoppedError
+from fnet_cli.errors import ExitCode, FnetError, NetworkError, OutOfMemoryError, StoppedError
 
 # What a device answers when it takes no more; the files of a job have OutputError for it.
 _DEVICE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -56,7 +56,8 @@ def main(arguments: Sequence[str]) -> int:
             code = _asked(arguments) if is_completing(os.environ) else _run(arguments)
     except StoppedError as error:
         stopped, code = str(error), error.exit_code
-    except FnetError as error:
+    except (FnetError, MemoryError) as raised:
+        error = raised if isinstance(raised, FnetError) else _of_memory(raised)
         _render(str(error), error.advice)
         _trace(error)
         code = error.exit_code
@@ -73,6 +74,13 @@ def main(arguments: Sequence[str]) -> int:
     if code == ExitCode.INTERRUPTED:
         _line(stopped or _interrupted(arguments))
     return int(_settle_stdout() or code)
+
+
+def _of_memory(error: MemoryError) -> OutOfMemoryError:
+    """Say what the system's refusal of memory means, wherever it was met."""
+    expected = OutOfMemoryError("memory ran out")
+    expected.__cause__ = error
+    return expected
 
 
 def _interrupted(arguments: Sequence[str]) -> str:

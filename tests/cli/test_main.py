@@ -67,16 +67,27 @@ def test_the_version_is_printed_by_both_ways_to_start():
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"fnet {__version__}\n", "")
 
 
-def test_an_unexpected_error_shows_its_traceback_and_ends_with_1():
-    code = (
+def summary_that_raises(error: str) -> subprocess.CompletedProcess[str]:
+    return run_python(
         "import fnet_cli.cli.summary as s\n"
-        "def broken(): raise RuntimeError('a bug')\n"
+        f"def broken(): raise {error}\n"
         "s.print_table = lambda *a, **k: broken()\n"
         "from fnet_cli.cli import main\n"
         "import sys; sys.argv = ['fnet', 'summary']\n"
         "main.entry_point()\n"
     )
-    ran = run_python(code)
+
+
+def test_memory_that_runs_out_is_one_line_and_a_hint():
+    ran = summary_that_raises("MemoryError('realloc of 5 failed')")
+    assert (ran.returncode, ran.stdout) == (8, "")
+    error, hint = ran.stderr.splitlines()
+    assert error == "fnet: error: memory ran out"
+    assert hint.startswith("fnet: hint: free memory, ")
+
+
+def test_an_unexpected_error_shows_its_traceback_and_ends_with_1():
+    ran = summary_that_raises("RuntimeError('a bug')")
     assert ran.returncode == 1
     assert "Traceback" in ran.stderr
     assert "RuntimeError: a bug" in ran.stderr
