@@ -33,7 +33,7 @@ class StubEngine:
     """An engine that costs nothing: zeros of the preset's width."""
 
     backend, device, mixing = "stub", "cpu", ""
-    workers, batch_tokens = THREADS, 1024
+    workers, batch_tokens = THREADS, 2048
 
     def __init__(self, request: Any) -> None:
         self._hidden_dim = request.preset.config.hidden_dim

@@ -29,7 +29,7 @@ _JOB_BYTES = {Executor.LOCAL: 140 * _MB, Executor.RAY: 240 * _MB}
 _WINDOWS = 6
 # Bytes of a token of the windows that are read ahead.
 _WINDOW_TOKEN_BYTES = 48
-# A batch for a worker is of so many tokens, where there is room.
+# A batch for a worker is of so many tokens, where there is room; more would be little faster.
 _GOOD_BATCH_TOKENS = 1024
 # While weights are read, and when they have been.
 _READING_COPIES, _READ_COPIES = 2.0, 1.4

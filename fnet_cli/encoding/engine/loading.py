@@ -17,10 +17,10 @@ from fnet_cli.encoding.engine.memory import is_of_memory, memory_errors
 from fnet_cli.errors import DeviceMemoryError, InstallationError, UsageError
 
 BACKENDS = ("tensorflow", "jax", "torch")
-# Tokens of a batch; TensorFlow's is measured (docs/performance.md), and long jobs try others. A
-# core's cache is small, and a batch that is in it needs no memory bandwidth; a GPU wants enough
-# work to hide what starting it costs.
-_CPU_BATCH_TOKENS = {"tensorflow": 1024, "jax": 4096, "torch": 4096}
+# Tokens of a batch; TensorFlow's is measured (docs/performance.md), and long jobs try others. Each
+# batch reads all weights from memory, and a small one leaves and finds its activations in the
+# cache; a GPU wants enough work to hide what starting it costs.
+_CPU_BATCH_TOKENS = {"tensorflow": 2048, "jax": 4096, "torch": 4096}
 _GPU_BATCH_TOKENS = 32_768
 # One batch is copied to or from a GPU while another is computed.
 _GPU_WORKERS = 2
