@@ -57,10 +57,10 @@ def main(arguments: Sequence[str]) -> int:
     except StoppedError as error:
         stopped, code = str(error), error.exit_code
     except (FnetError, MemoryError) as raised:
-        error = raised if isinstance(raised, FnetError) else _of_memory(raised)
-        _render(str(error), error.advice)
-        _trace(error)
-        code = error.exit_code
+        expected = raised if isinstance(raised, FnetError) else _of_memory(raised)
+        _render(str(expected), expected.advice)
+        _trace(expected)
+        code = expected.exit_code
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         # Typer and rich end with 1 when the reader of a pipe has gone. That is how `| head`
