@@ -17,20 +17,24 @@ if TYPE_CHECKING:
 
 # Who makes a lock writes into it at once: one that is empty for longer is of a dead process.
 _EMPTY_SECONDS: Final = 2.0
-_LOOK_SECONDS: Final = 0.05
+_POLL_SECONDS: Final = 0.1
 
 
-def taken(lock: SoftFileLock | SoftFileLease) -> bool:
-    """Take a lock, if nobody who lives holds it; return whether it was taken.
+def taken(lock: SoftFileLock | SoftFileLease, patience: float = 0) -> bool:
+    """Take a lock, if nobody who lives holds it for `patience` seconds; return whether it was.
 
-    Waits for two seconds where the lock does not say who holds it. Raises OSError.
+    Waits for two seconds more where the lock does not say who holds it. Raises OSError.
     """
     path = Path(lock.lock_file)
-    if not _acquired(lock) and not (_removed_empty(path) and _acquired(lock)):
-        return False
-    for beside in path.parent.iterdir():
-        if is_of_lock(beside, path):  # a taker died at it
-            beside.unlink(missing_ok=True)
+    given_up = time.monotonic() + patience
+    while not (_acquired(lock) or (_removed_empty(path) and _acquired(lock))):
+        if time.monotonic() >= given_up:
+            return False
+        time.sleep(_POLL_SECONDS)
+    with suppress(OSError):  # what stays there is in nobody's way
+        for beside in path.parent.iterdir():
+            if is_of_lock(beside, path):  # a taker died at it
+                beside.unlink(missing_ok=True)
     return True
 
 
@@ -57,7 +61,7 @@ def _removed_empty(path: Path) -> bool:
     found = _if_empty(path)
     looked_until = time.monotonic() + _EMPTY_SECONDS
     while found is not None and time.monotonic() < looked_until:
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
         if _if_empty(path) != found:
             return not path.exists()
     if found is None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from fnet_cli.errors import OutputError
 from fnet_cli.locks import taken
-
-_LOOK_SECONDS = 0.1
 
 
 @contextmanager
@@ -22,11 +19,7 @@ def alone(lock: Path, output: str, patience: float = 0) -> Iterator[None]:
     from filelock import SoftFileLock
 
     held = SoftFileLock(lock)
-    given_up = time.monotonic() + patience
-    while not taken(held):
-        if time.monotonic() < given_up:
-            time.sleep(_LOOK_SECONDS)
-            continue
+    if not taken(held, patience):
         raise OutputError(
             f"{output} is being written by process {held.pid or '?'}",
             hint=f"wait for it; if it runs nowhere, remove {lock}",

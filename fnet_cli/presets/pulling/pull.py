@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -35,8 +35,6 @@ from fnet_cli.presets.store.caches import OWN_DIRECTORY, OwnCache, cache_of
 from fnet_cli.presets.store.manifest import FileRecord, Manifest, write_manifest
 from fnet_cli.presets.store.recording import adopt, problems, record, record_preset
 from fnet_cli.units import show_bytes
-
-_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -365,8 +363,7 @@ def _alone(preset: CachedPreset, options: PullOptions) -> Iterator[None]:
         preset.cache.claim(preset.handle.location)
         if not taken(lease):
             options.on_event(Waiting(str(preset.handle), f"process {lease.pid or '?'}"))
-            while not taken(lease):
-                time.sleep(_POLL_SECONDS)
+            taken(lease, math.inf)
     except OSError as error:
         raise _unwritable(preset, error) from error
     try:
