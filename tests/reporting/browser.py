@@ -42,7 +42,7 @@ class OpenPage:
     """
 
     def __init__(self, browser: Any, file: Path, before: str = "", **how: Any) -> None:
-        self.page = browser.new_page(**how)
+        self.page = browser.new_page(reduced_motion="reduce", **how)  # points stay where they are
         self.requests: list[str] = []
         self.errors: list[str] = []
         self.page.on("request", lambda request: self.requests.append(request.url))
@@ -64,8 +64,11 @@ class OpenPage:
         return found
 
     def middle_of_point(self, row: int) -> tuple[float, float]:
-        """Where on the screen a row's point is."""
+        """Where on the screen a row's point is, once the page has come to rest there."""
         self.page.locator("#map").scroll_into_view_if_needed()
+        # What scrolling sets off comes with the next frame, and would hide what is told of a point.
+        frames = "new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))"
+        self.page.evaluate(frames)
         box = self.page.locator("#map .trace").first.locator(".point").nth(row).bounding_box()
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from browser import OpenPage, running_browser
 from outputs import report, write
+from playwright.sync_api import expect
 
 from fnet_cli.reporting import building
 
@@ -114,10 +115,7 @@ def test_what_a_file_says_is_text_wherever_it_is_shown(browser, hostile):
     assert HOSTILE[0] in "".join(page.locator("#legend").all_text_contents())
     for row in range(4, 10):
         page.mouse.move(*opened.middle_of_point(row))
-        page.wait_for_function(
-            "(wanted) => document.querySelector('#tip .said')?.textContent === wanted",
-            arg=HOSTILE[row % len(HOSTILE)],
-        )
+        expect(page.locator("#tip .said")).to_have_text(HOSTILE[row % len(HOSTILE)])
     page.mouse.click(*opened.middle_of_point(9))
     page.get_by_label("Search the rows").fill("broken")
     page.wait_for_selector("#results:not([hidden])")
@@ -155,8 +153,8 @@ def test_a_narrow_page_fits_and_follows_the_scheme(browser, plain):
         assert opened.page.evaluate("document.documentElement.scrollWidth") == 400
         ground = opened.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (sum(map(int, re.findall(r"\d+", ground))) > 380) == (scheme == "light")
-        ink = "getComputedStyle(document.querySelector('#lengths .xtick text')).fill"
-        opened.page.wait_for_function(f"{ink} === '{TICKS[scheme]}'")
+        tick = opened.page.locator("#lengths .xtick text").first
+        expect(tick).to_have_css("fill", TICKS[scheme])
     assert opened.left_alone(plain)
 
 
