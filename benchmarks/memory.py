@@ -1,7 +1,7 @@
 """Peak memory of `fnet encode` on files of different lengths: it must not grow with the rows.
 
 python benchmarks/memory.py --rows 2000 20000 200000
-python benchmarks/memory.py --preset base --tokens 1 --rows 2000 20000
+python benchmarks/memory.py --preset base --tokens 1 --padding none --rows 10000 1000000
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import inputs
 from fnet_cli.errors import PresetError
 
 
-def peak_megabytes(path: Path, preset: str) -> float:
+def peak_megabytes(path: Path, preset: str, padding: str) -> float:
     """Return the peak resident set of one encode."""
     command = [
         sys.executable, "-m", "fnet_cli", "encode", str(path), "-o", str(path.with_suffix(".out")),
-        "--format", "parquet", "--padding", "bucket", "--pad-id", str(inputs.PAD_ID),
+        "--format", "parquet", "--padding", padding, "--pad-id", str(inputs.PAD_ID),
         "--preset", preset, "--overwrite", "-q",
     ]  # fmt: skip
     process = subprocess.Popen(command)
@@ -42,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[2_000, 20_000])
     parser.add_argument("--tokens", type=int, default=32)
+    parser.add_argument("--padding", choices=("bucket", "none"), default="bucket")
     parser.add_argument("--preset", default="f_net_mini_en", help=inputs.PRESET_HELP)
     arguments = parser.parse_args()
     first = 0.0
@@ -55,7 +56,7 @@ def main() -> None:
         for rows in arguments.rows:
             path = Path(directory) / "tokens.parquet"
             inputs.write_rows(path, inputs.equal_lengths(rows, arguments.tokens), vocabulary_size)
-            peak = peak_megabytes(path, preset)
+            peak = peak_megabytes(path, preset, arguments.padding)
             first = first or peak
             print(f"{rows:>10,} rows  {peak:8.0f} MB  {peak / first:.3f}", flush=True)
 

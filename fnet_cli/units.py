@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 
+def show_count(count: int, noun: str) -> str:
+    """Show how many there are of what `noun` is one of, such as 1 row or 2,000 rows."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def show_bytes(count: float) -> str:
     """Show a number of bytes in decimal units, such as 331.4 MB."""
     amount = float(count)

@@ -8,6 +8,7 @@ from typing import Any
 from fnet_cli.checkup.findings import Finding, Verdict
 from fnet_cli.checkup.probing import probe
 from fnet_cli.checkup.world import World
+from fnet_cli.units import show_count
 
 _BACKENDS = ("tensorflow", "jax", "torch")
 _GPU_WHEELS = {
@@ -65,7 +66,7 @@ def _devices(backend: str, names: list[str], world: World) -> Finding:
         found = ", ".join(f"gpu:{index} {name}" for index, name in enumerate(names))
         return Finding("devices", Verdict.OK, found, details=details)
     if cards:
-        found = f"{cards} NVIDIA GPU{'s' * (cards > 1)}, none of which {backend} can use"
+        found = f"{show_count(cards, 'NVIDIA GPU')}, none of which {backend} can use"
         hint = f"{_GPU_WHEELS[backend]}, and look at nvidia-smi for the driver"
         hidden = world.environ.get("CUDA_VISIBLE_DEVICES")
         if hidden is not None and hidden.strip() in ("", "-1"):

@@ -11,7 +11,7 @@ from pathlib import Path
 from fnet_cli.checkup.findings import Finding, Verdict
 from fnet_cli.checkup.world import World
 from fnet_cli.processor import read_processor
-from fnet_cli.units import show_bytes
+from fnet_cli.units import show_bytes, show_count
 
 # By Linux' names; the first that is there is the best that it has.
 _FEATURES = {
@@ -33,7 +33,7 @@ def check_processor(world: World) -> Iterator[Finding]:
     features = [name for flag, name in _FEATURES.items() if flag in has]
     cores, quota = _usable_cores(), _cpu_quota(world)
     name = processor.name or platform.processor() or machine
-    found = f"{name}, {cores} core{'s' * (cores != 1)}"
+    found = f"{name}, {show_count(cores, 'core')}"
     found += f" of which {quota:g} are allowed" if quota is not None and quota < cores else ""
     found += f": {', '.join(features)}" if features else ""
     details = {

@@ -79,7 +79,7 @@ from fnet_cli.encoding.options import (
     Truncate,
 )
 from fnet_cli.errors import StoppedError, UsageError
-from fnet_cli.units import show_seconds
+from fnet_cli.units import show_count, show_seconds
 
 if TYPE_CHECKING:
     from fnet_cli.encoding.engine.base import Engine, EngineRequest
@@ -324,7 +324,8 @@ def _saying_what_is_kept(kept: list[Kept]) -> Iterator[None]:
         yield
     except BaseException as error:
         for rest in kept:
-            say(f"{rest.rows:,} rows are kept in {rest.directory}; --resume goes on from there")
+            rows = f"{show_count(rest.rows, 'row')} {'is' if rest.rows == 1 else 'are'}"
+            say(f"{rows} kept in {rest.directory}; --resume goes on from there")
         if kept and isinstance(error, KeyboardInterrupt):
             raise StoppedError("interrupted") from None
         raise

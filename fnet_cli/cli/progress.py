@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from fnet_cli.cli.streams import bar_column, console_for, style_of
 from fnet_cli.constants import PROGRESS_SECONDS
 from fnet_cli.encoding.report import EncodeReport, JobReport, Progress, ProgressCallback
-from fnet_cli.units import show_seconds
+from fnet_cli.units import show_count, show_seconds
 
 
 @contextmanager
@@ -29,11 +29,10 @@ def describe(progress: Progress) -> str:
     """Return one line: rows, rate, tokens per second, and the time left where it is known."""
     seconds = max(progress.seconds, 1e-9)
     rate = (progress.rows - progress.rows_resumed) / seconds
-    text = f"{progress.rows:,}"
+    text = show_count(progress.rows, "row")
     if progress.total_rows:
-        text += f" of {progress.total_rows:,} rows ({progress.rows / progress.total_rows:.0%})"
-    else:
-        text += " rows"
+        total = show_count(progress.total_rows, "row")
+        text = f"{progress.rows:,} of {total} ({progress.rows / progress.total_rows:.0%})"
     text += f", {rate:,.0f} rows/s, {progress.tokens / seconds:,.0f} tokens/s"
     if progress.total_rows and rate:
         text += f", {show_seconds((progress.total_rows - progress.rows) / rate)} left"
@@ -44,14 +43,17 @@ def closing_lines(report: JobReport, timing: str) -> list[str]:
     """Say what was done, with what, and where it went."""
     text = f"{report.rows_truncated:,} truncated"
     if report.rows_truncated:
-        text += f" ({report.tokens_lost:,} tokens lost)"
+        text += f" ({show_count(report.tokens_lost, 'token')} lost)"
     if report.rows_rejected:
         text += f", {report.rows_rejected:,} rejected"
-    lines = [f"{report.rows_out:,} rows in {timing}", f"{text}, preset {report.preset}"]
+    lines = [
+        f"{show_count(report.rows_out, 'row')} in {timing}",
+        f"{text}, preset {report.preset}",
+    ]
     if isinstance(report, EncodeReport):
         if report.files_damaged:
-            files = "file" if report.files_damaged == 1 else "files"
-            lines.append(f"{report.files_damaged:,} {files} could not be read to the end")
+            files = show_count(report.files_damaged, "file")
+            lines.append(f"{files} could not be read to the end")
         if report.rejected:
             lines.append(f"wrote what was rejected to {report.rejected}")
     where = "standard output" if report.output == "-" else report.output

@@ -43,7 +43,7 @@ from fnet_cli.config import Settings
 from fnet_cli.constants import SEGMENT_COLUMN, TEXT_COLUMN, TOKEN_COLUMN
 from fnet_cli.encoding.options import Compression, EncodeOptions, Truncate
 from fnet_cli.errors import UsageError
-from fnet_cli.units import show_seconds
+from fnet_cli.units import show_count, show_seconds
 
 if TYPE_CHECKING:
     from fnet_cli.encoding.report import Progress
@@ -144,7 +144,7 @@ def _run(options: EncodeOptions, settings: Settings, *, quiet: bool, as_json: bo
 
         report = tokenize_files(options, JobContext(settings=settings, on_progress=on_progress))
     if not quiet:
-        timing = f"{show_seconds(report.seconds)}, {report.tokens:,} tokens"
+        timing = f"{show_seconds(report.seconds)}, {show_count(report.tokens, 'token')}"
         for line in closing_lines(report, timing):
             say(line)
     if as_json:

@@ -30,6 +30,7 @@ from fnet_cli.encoding.stages import Ahead, Workers
 from fnet_cli.encoding.tally import Listener
 from fnet_cli.encoding.texts import documents_read, rejected_rows
 from fnet_cli.errors import InputDataError, StoppedError
+from fnet_cli.units import show_count
 
 # The share of errors in fewer rows says little.
 _ROWS_TO_JUDGE = 1_000
@@ -206,7 +207,8 @@ def check_errors(plan: JobPlan, errors: int, rows: int, *, ended: bool) -> None:
         whole = rows
     if limit is not None and limit.is_passed(errors, whole):
         raise InputDataError(
-            f"{errors:,} errors in {rows:,} rows, over --max-errors {limit}",
+            f"{show_count(errors, 'error')} in {show_count(rows, 'row')}, over "
+            f"--max-errors {limit}",
             hint="--resume goes on with a higher limit; --on-error quarantine says which",
         )
 

@@ -23,6 +23,7 @@ from fnet_cli.encoding.readers.patterns import is_hidden
 from fnet_cli.encoding.readers.places import InputFile, StoredFile
 from fnet_cli.errors import InputDataError, OutputError, UsageError
 from fnet_cli.stores import Stores, check_uri, is_uri, local_path
+from fnet_cli.units import show_count
 
 
 def verify_output(path: str, column: str = EMBEDDING_COLUMN) -> OutputCheck | DirectoryCheck:
@@ -80,7 +81,7 @@ def find_files(path: str, settings: Settings | None = None) -> OutputFiles:
             f"{path}: the job has not ended, and no part of it is there yet",
             hint="the same fnet encode command with --resume goes on with it",
         )
-    parts = f"{len(files):,} part" + "s" * (len(files) > 1)
+    parts = show_count(len(files), "part")
     return OutputFiles(files, () if ended else (f"The job has not ended: {parts} so far.",))
 
 

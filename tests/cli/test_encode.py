@@ -120,7 +120,7 @@ def test_a_pipe_carries_json_lines_and_nothing_else():
     assert json.loads(line)["id"] == 7
     assert len(json.loads(line)["embedding"]) == 256
     closing, _, where = ran.stderr.splitlines()
-    assert closing.startswith("fnet: 1 rows in ")
+    assert closing.startswith("fnet: 1 row in ")
     assert where == "fnet: wrote standard output"
 
 

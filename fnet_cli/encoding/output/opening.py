@@ -22,6 +22,7 @@ from fnet_cli.encoding.output.thrift_compact import ThriftError
 from fnet_cli.encoding.rejecting import Rejected
 from fnet_cli.errors import OutputError
 from fnet_cli.files import publish
+from fnet_cli.units import show_count
 
 # A checkpoint waits for the disk. It may take this share of the time, and comes no more often.
 _CHECKPOINT_SHARE = 0.05
@@ -169,8 +170,9 @@ def _begin(
     replaces = restart is Restart.OVERWRITE
     if saved is not None and point is not None and not replaces:
         if restart is Restart.NEVER:
+            rows = show_count(point.counts.rows_out, "row")
             raise OutputError(
-                f"{directory.path} has {point.counts.rows_out:,} rows of a job that did not end",
+                f"{directory.path} has {rows} of a job that did not end",
                 hint="--resume goes on with it, --overwrite starts again",
             )
         refuse_another(str(directory.path), saved.job, job or {})
