@@ -86,7 +86,7 @@ def test_lines_are_joined_too(encode, tmp_path, out):
 
 @pytest.mark.parametrize("stop_at", [1, 20, 45])
 def test_a_job_goes_on_from_the_parts_that_it_has(encode, tmp_path, out, stop_at, monkeypatch):
-    monkeypatch.setattr("fnet_cli.encoding.plan.MAX_WINDOW_ROWS", 7)
+    monkeypatch.setattr("fnet_cli.encoding.plan.MAX_WINDOW_ROWS", 3)
     with pytest.raises(StoppedError):
         encode("jsonl", out, stop_at, part_rows=20)
     assert not (tmp_path / "o/out.parquet").exists()

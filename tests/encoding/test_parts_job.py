@@ -86,7 +86,7 @@ def test_the_end_is_marked_for_programs_that_wait_for_it(encode, tmp_path):
 
 @pytest.mark.parametrize("stop_at", [1, 20, 45])
 def test_a_job_goes_on_from_the_parts_that_it_has(encode, tmp_path, stop_at, monkeypatch):
-    monkeypatch.setattr("fnet_cli.encoding.plan.MAX_WINDOW_ROWS", 7)
+    monkeypatch.setattr("fnet_cli.encoding.plan.MAX_WINDOW_ROWS", 3)
     encode("jsonl", "whole/", part_rows=20)
     with pytest.raises(StoppedError):
         encode("jsonl", "many/", stop_at, part_rows=20)
