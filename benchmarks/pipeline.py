@@ -2,6 +2,7 @@
 
 python benchmarks/pipeline.py --preset base --rows 64 --tokens 512
 python benchmarks/pipeline.py --stub --rows 200000 --tokens 32     without a model: zeros come out
+python benchmarks/pipeline.py --once --rows 50000 --tokens 128     one job, cold: for long ones
 """
 
 from __future__ import annotations
@@ -82,13 +83,15 @@ class Pass:
     workers_busy: float
 
 
-def watched(engine: WatchedEngine, work: Callable[[], float]) -> Pass:
+def watched(loader: LoadOnce, work: Callable[[], float]) -> Pass:
     """Time `work`, which returns the seconds that count: the last ones of it.
 
     What the engine did before them, such as trying batch sizes out, is start-up.
     """
-    engine.spans.clear()
+    if loader.engine is not None:
+        loader.engine.spans.clear()
     seconds = work()
+    engine = loader.engine
     begun = time.perf_counter() - seconds
     spans = [(max(start, begun), stop) for start, stop in engine.spans if stop > begun]
     total = sum(stop - start for start, stop in spans)
@@ -121,17 +124,18 @@ def measure(path: Path, preset: str, arguments: argparse.Namespace) -> dict[str,
     )  # fmt: skip
     loader = LoadOnce(StubEngine if arguments.stub else load_alone, WatchedEngine)
     context = JobContext(engine_loader=loader)
-    whole_job(options, context)  # loads, compiles and warms up
-    engine = loader.engine
+    if not arguments.once:
+        whole_job(options, context)  # loads, compiles and warms up
     turns = {"fnet encode": lambda: whole_job(options, context)}
-    if not arguments.stub:
+    if not arguments.stub and not arguments.once:
+        engine = loader.engine
         made = make_batches(inputs.read_rows(path), engine.batch_tokens, arguments.tokens)
         out = np.empty((arguments.rows, inputs.preset_at(preset).config.hidden_dim), np.float32)
         turns["model only"] = lambda: model_only(engine, made, out)
     passes: dict[str, list[Pass]] = {name: [] for name in turns}
-    for _ in range(arguments.rounds):
+    for _ in range(1 if arguments.once else arguments.rounds):
         for name, work in turns.items():
-            passes[name].append(watched(engine, work))
+            passes[name].append(watched(loader, work))
     return passes
 
 
@@ -165,6 +169,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--tokens", type=int, default=512)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--once", action="store_true", help="one job, loading and all; no rounds")
     parser.add_argument("--stub", action="store_true", help="zeros in place of a model")
     parser.add_argument("--json", type=Path, help="also write the lines to this file")
     return parser.parse_args()
@@ -182,9 +187,10 @@ def main() -> None:
         inputs.write_rows(path, lengths, inputs.preset_at(preset).config.vocabulary_size)
         passes = measure(path, preset, arguments)
     model = "stub" if arguments.stub else arguments.dtype
+    rounds = "one cold job" if arguments.once else f"median of {arguments.rounds} rounds"
     print(
         f"{wanted}, {arguments.rows:,} rows of {arguments.tokens} tokens, {model}, {THREADS} "
-        f"cores, median of {arguments.rounds} rounds"
+        f"cores, {rounds}"
     )
     made = lines(passes, arguments.rows, arguments.tokens)
     print_table(made)

@@ -13,6 +13,9 @@ from fnet_cli.encoding.plan import JobPlan
 from fnet_cli.encoding.preparing import PreparedWindow
 from fnet_cli.errors import IntegrityError
 
+# Of a window, for norms: their squares are an array as large.
+_ROWS_AT_ONCE = 1024
+
 
 class WindowVectors:
     """The vectors of a window while they come, batch by batch, in any order of rows.
@@ -58,11 +61,13 @@ class WindowVectors:
 
 
 def _finished(plan: JobPlan, window: WindowVectors) -> np.ndarray:
-    """Return the vectors normalised and narrowed as asked, each finite."""
+    """Return the vectors normalised, in place, and narrowed as asked, each finite."""
     vectors = window.vectors
     if plan.in_force.normalize:
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        vectors = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
+        for start in range(0, len(vectors), _ROWS_AT_ONCE):
+            rows = vectors[start : start + _ROWS_AT_ONCE]
+            norms = np.linalg.norm(rows, axis=1, keepdims=True)
+            rows /= np.maximum(norms, np.finfo(np.float32).tiny)
     if plan.options.output_dtype is OutputDtype.FLOAT16:
         with np.errstate(over="ignore"):  # what overflows is found and named below
             vectors = vectors.astype(np.float16)

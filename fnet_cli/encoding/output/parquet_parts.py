@@ -80,15 +80,6 @@ def _shift(struct: Struct, numbers: tuple[int, ...], by: int) -> None:
             struct[number].value += by
 
 
-def footer_of(part: memoryview | bytes) -> memoryview:
-    """Return the footer of a Parquet file; raises ThriftError where it does not end as one."""
-    view = memoryview(part)
-    size = int.from_bytes(view[-_TAIL_BYTES:-4], "little")
-    if len(view) < size + _TAIL_BYTES or view[-4:] != MAGIC:
-        raise ThriftError("not the end of a Parquet file")
-    return view[-_TAIL_BYTES - size : -_TAIL_BYTES]
-
-
 def footers_in(file: BinaryIO, ends: list[int]) -> Iterator[bytes]:
     """Yield the footers of parts that end at `ends`; raises ThriftError where one does not."""
     for end in ends:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from fnet_cli.constants import EMBEDDING_COLUMN, MAX_ROW_GROUP_BYTES
 from fnet_cli.encoding.options import OutputFormat
-from fnet_cli.encoding.output.parquet_parts import JoinedFooter, footer_of, footers_in
+from fnet_cli.encoding.output.parquet_parts import JoinedFooter, footers_in
 from fnet_cli.encoding.output.target import OutputTarget, output_errors
 from fnet_cli.files import Replacement
 
@@ -121,11 +121,14 @@ class ParquetSink:
         """Append what waits, as a file of one row group or, where nothing waits, of none."""
         start = self.ends[-1] if self.ends else 0
         with output_errors(self._target.path):
-            part = _parquet_file(self._waiting, self._target)
-            self._file.write(part)
+            part = _Appended(self._file)
+            _write_parquet(part, self._waiting, self._target)
             self._file.flush()
-        self._footer.add(footer_of(part), start)
-        self.ends.append(start + len(part))
+            end = start + part.tell()
+            (footer,) = footers_in(self._file, [end])
+            self._file.seek(end)
+        self._footer.add(footer, start)
+        self.ends.append(end)
         self._waiting = []
         self._rows = self._bytes = 0
 
@@ -139,11 +142,41 @@ class ParquetSink:
             return int(pq.read_metadata(self._file).num_rows)
 
 
-def _parquet_file(batches: Sequence[pa.RecordBatch], target: OutputTarget) -> memoryview:
-    """Return a Parquet file in memory, its rows in one row group."""
+class _Appended:
+    """What is written behind an open file's bytes, as a file of its own for pyarrow.
+
+    So a row group goes to the disk page by page, and is not held in memory a second time.
+    """
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._size = 0
+
+    def write(self, data: bytes) -> int:
+        """Append bytes."""
+        self._file.write(data)
+        self._size += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        """Return how many bytes were written."""
+        return self._size
+
+    def flush(self) -> None:
+        """Leave that to who opened the file."""
+
+    def close(self) -> None:
+        """Leave that to them, too."""
+
+
+def _write_parquet(
+    stream: _Appended, batches: Sequence[pa.RecordBatch], target: OutputTarget
+) -> None:
+    """Write a Parquet file, its rows in one row group."""
     # Embeddings do not repeat: a dictionary and min/max of them only cost time and space.
     others = [name for name in target.schema.names if name != target.vectors]
-    stream = pa.BufferOutputStream()
     with pq.ParquetWriter(
         stream,
         target.schema,
@@ -155,7 +188,6 @@ def _parquet_file(batches: Sequence[pa.RecordBatch], target: OutputTarget) -> me
         if batches:
             table = pa.Table.from_batches(batches)
             writer.write_table(table, row_group_size=max(1, table.num_rows))
-    return memoryview(stream.getvalue())
 
 
 class JsonlSink:

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from fnet_cli.encoding.output.parquet_parts import (
     JoinedFooter,
-    footer_of,
     footers_in,
     values_in,
 )
@@ -50,6 +49,11 @@ def part_of(table: pa.Table, **options) -> bytes:
     options = {"write_page_checksum": True, **options}
     pq.write_table(table, stream, row_group_size=max(1, table.num_rows), **options)
     return stream.getvalue().to_pybytes()
+
+
+def footer_of(part: bytes) -> bytes:
+    (footer,) = footers_in(io.BytesIO(part), [len(part)])
+    return footer
 
 
 def joined(parts: list[bytes]) -> bytes:
@@ -108,8 +112,6 @@ def test_what_parts_hold_can_be_told_from_the_file():
 def test_a_part_that_is_cut_off_is_told(cut):
     part = part_of(rows_from(0, 5))
     with pytest.raises(ThriftError):
-        list(footers_in(io.BytesIO(part[:-cut]), [len(part) - cut]))
-    with pytest.raises(ThriftError):
         footer_of(part[:-cut])
 
 
@@ -137,8 +139,8 @@ def test_the_values_of_a_column_are_those_that_pyarrow_states():
     for index, name in enumerate(SCHEMA.names):
         groups = range(metadata.num_row_groups)
         wanted = sum(metadata.row_group(group).column(index).num_values for group in groups)
-        assert values_in(bytes(footer_of(data)), name) == wanted
-    assert values_in(bytes(footer_of(data)), "other") == 0
+        assert values_in(footer_of(data), name) == wanted
+    assert values_in(footer_of(data), "other") == 0
 
 
 @pytest.mark.parametrize("footer", [b"", b"\0", b"\xff" * 9, b"\x49\x15\x02\0", b"\x45\x02\0"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fnet_cli.encoding.output.parquet_parts import footer_of
+from fnet_cli.encoding.output.parquet_parts import footers_in
 from fnet_cli.encoding.output.thrift_compact import (
     Field,
     ListOf,
@@ -88,5 +89,6 @@ def test_a_footer_of_a_parquet_file_keeps_its_bytes():
     stream = pa.BufferOutputStream()
     table = pa.table({"a": [1, None, 3], "b": [["x"], [], ["y", "z"]], "c": [0.5, -1.0, 2.0]})
     pq.write_table(table, stream, row_group_size=2, write_page_index=True)
-    footer = bytes(footer_of(stream.getvalue().to_pybytes()))
+    data = stream.getvalue().to_pybytes()
+    (footer,) = footers_in(io.BytesIO(data), [len(data)])
     assert write_struct(read_struct(footer)) == footer
