@@ -1,4 +1,4 @@
-"""A small preset, and a file of token rows with other columns."""
+"""A small preset, a file of token rows with other columns, and what the cases of jobs read."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from builders import write_preset
+from job_cases import write_sources
 from jobs import CONFIG
 
 
@@ -17,6 +18,11 @@ def preset(tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("preset")
     write_preset(directory, CONFIG)
     return directory
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory) -> Path:
+    return write_sources(tmp_path_factory.mktemp("sources"))
 
 
 @pytest.fixture

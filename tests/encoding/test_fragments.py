@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from job_cases import CASES, write_sources
+from job_cases import CASES
 from texts import write_text_preset
 
 from fnet_cli.config import Settings
@@ -23,11 +23,6 @@ from fnet_cli.encoding.windows import windows
 @pytest.fixture(scope="module")
 def preset(tmp_path_factory) -> Path:
     return write_text_preset(tmp_path_factory.mktemp("preset"))
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory) -> Path:
-    return write_sources(tmp_path_factory.mktemp("sources"))
 
 
 def plan_of(preset: Path, sources: Path, case: str, part_rows: int | None) -> JobPlan:

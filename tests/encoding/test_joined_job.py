@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from job_cases import CASES, ROWS, Cases, stopped_at, write_sources
+from job_cases import CASES, ROWS, Cases, stopped_at
 from texts import write_text_preset
 
 from fnet_cli.encoding.job import encode_files
@@ -25,11 +25,6 @@ from fnet_cli.errors import OutputError, StoppedError, UsageError
 @pytest.fixture(scope="module")
 def preset(tmp_path_factory) -> Path:
     return write_text_preset(tmp_path_factory.mktemp("preset"))
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory) -> Path:
-    return write_sources(tmp_path_factory.mktemp("sources"))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from job_cases import CASES, ROWS, Cases, stopped_at, write_sources
+from job_cases import CASES, ROWS, Cases, stopped_at
 from texts import write_text_preset
 
 from fnet_cli.encoding.job import encode_files
@@ -22,11 +22,6 @@ from fnet_cli.errors import InputDataError, OutputError, StoppedError, UsageErro
 @pytest.fixture(scope="module")
 def preset(tmp_path_factory) -> Path:
     return write_text_preset(tmp_path_factory.mktemp("preset"))
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory) -> Path:
-    return write_sources(tmp_path_factory.mktemp("sources"))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from job_cases import CASES, ROWS, write_sources
+from job_cases import CASES, ROWS
 from texts import write_text_preset
 
 from fnet_cli.config import Settings
@@ -26,11 +26,6 @@ from fnet_cli.errors import InputDataError, OutputError, StoppedError
 @pytest.fixture(scope="module")
 def preset(tmp_path_factory) -> Path:
     return write_text_preset(tmp_path_factory.mktemp("preset"))
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory) -> Path:
-    return write_sources(tmp_path_factory.mktemp("sources"))
 
 
 @pytest.fixture(autouse=True)
