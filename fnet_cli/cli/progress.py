@@ -29,10 +29,11 @@ def describe(progress: Progress) -> str:
     """Return one line: rows, rate, tokens per second, and the time left where it is known."""
     seconds = max(progress.seconds, 1e-9)
     rate = (progress.rows - progress.rows_resumed) / seconds
-    text = show_count(progress.rows, "row")
     if progress.total_rows:
         total = show_count(progress.total_rows, "row")
         text = f"{progress.rows:,} of {total} ({progress.rows / progress.total_rows:.0%})"
+    else:
+        text = show_count(progress.rows, "row")
     text += f", {rate:,.0f} rows/s, {progress.tokens / seconds:,.0f} tokens/s"
     if progress.total_rows and rate:
         text += f", {show_seconds((progress.total_rows - progress.rows) / rate)} left"
