@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -77,17 +78,22 @@ def _pool(hidden: Any, lengths: Any, pooling: Pooling) -> Any:
 def _compile_tensorflow(compilation: Compilation) -> Compiled:
     import tensorflow as tf
 
-    @tf.function(autograph=False)
     def forward(token_ids: Any, segment_ids: Any, lengths: Any) -> Any:
         return _embedding(compilation, token_ids, segment_ids, lengths)
 
     @cache
     def graph(rows: int | None, width: int | None) -> Any:
         ids = tf.TensorSpec((rows, width), tf.int32)
-        return forward.get_concrete_function(ids, ids, tf.TensorSpec((rows,), tf.int32))
+        # A function for each: one that has an open graph gives that to every further shape.
+        function = tf.function(forward, autograph=False)
+        return function.get_concrete_function(ids, ids, tf.TensorSpec((rows,), tf.int32))
+
+    tracing = threading.Lock()  # or two workers make the same graph
 
     def run(shape: tuple[int | None, ...], arrays: tuple[np.ndarray, ...]) -> np.ndarray:
-        return np.asarray(graph(*shape)(*(tf.constant(array) for array in arrays)))
+        with tracing:
+            compiled = graph(*shape)
+        return np.asarray(compiled(*(tf.constant(array) for array in arrays)))
 
     return Compiled(
         fixed=lambda *arrays: run(arrays[0].shape, arrays),

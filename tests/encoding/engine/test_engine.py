@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ import tensorflow as tf
 
 from fnet_cli.config import Settings
 from fnet_cli.encoding.batching import Batch
+from fnet_cli.encoding.engine import compiling
 from fnet_cli.encoding.engine.base import EngineRequest
 from fnet_cli.encoding.engine.compiling import Compiled
 from fnet_cli.encoding.engine.loading import ReplicatedEngine, load_engine
@@ -63,6 +65,42 @@ def test_a_batch_less_than_half_full_makes_no_graph_of_its_own(request_for):
     for rows in (8, 4, 3):
         engine.embed(batch_of(rows, capacity=8))
     assert called == [("fixed", 8), ("fixed", 8), ("open", 3)]
+
+
+def traced(monkeypatch) -> list[tuple[int | None, ...]]:
+    """Note the shape of the ids of every graph that is made from here on."""
+    shapes: list[tuple[int | None, ...]] = []
+    embedding = compiling._embedding
+
+    def noted(compilation, token_ids, *rest):
+        shapes.append(tuple(token_ids.shape))
+        return embedding(compilation, token_ids, *rest)
+
+    monkeypatch.setattr(compiling, "_embedding", noted)
+    return shapes
+
+
+def test_a_shape_gets_its_own_graph_also_after_the_open_one(request_for, monkeypatch):
+    shapes = traced(monkeypatch)
+    engine = load_engine(request_for(fixed_shapes=True))
+    for batch in (batch_of(1, capacity=8), batch_of(8), batch_of(4, 16), batch_of(8)):
+        engine.embed(batch)
+    assert shapes == [(None, None), (8, 8), (4, 16)]
+
+
+def test_workers_that_meet_a_shape_together_make_one_graph(request_for, monkeypatch):
+    shapes = traced(monkeypatch)
+    engine = load_engine(request_for(fixed_shapes=True))
+    together = threading.Barrier(4)
+
+    def embed():
+        together.wait()
+        engine.embed(batch_of(8))
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(embed) for _ in range(4)]:
+            done.result()
+    assert shapes == [(8, 8)]
 
 
 def test_pooled_and_cls_need_one_position_of_the_last_layer(request_for):
