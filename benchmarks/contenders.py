@@ -24,7 +24,7 @@ def load_alone(request: EngineRequest) -> Engine:
     """Load an engine as the program does: it may set what holds for the whole process."""
     from fnet_cli.encoding.engine.loading import load_engine
 
-    return load_engine(replace(request, own_process=True))
+    return load_engine(replace(request, own_process=True, only_model=True))
 
 
 class LoadOnce:
@@ -81,7 +81,11 @@ def prepare_engine(job: Job) -> Variants:
 
     preset = inputs.preset_at(job.preset)
     dtype = ComputeDtype(job.dtype)
-    engine = load_alone(EngineRequest(preset, Pooling.POOLED, dtype, job.device, fixed_shapes=True))
+    engine = load_alone(
+        EngineRequest(
+            preset, Pooling.POOLED, dtype, job.device, fixed_shapes=True, one_shape=not job.short
+        )
+    )
     rows = inputs.read_rows(job.tokens)
     limit = None if job.short else len(rows[0])
     hidden_dim = preset.config.hidden_dim

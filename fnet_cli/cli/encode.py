@@ -338,7 +338,7 @@ def quiet_load_engine(request: EngineRequest) -> Engine:
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with native_noise_held(), signals_held():
-        return load_engine(replace(request, own_process=True))
+        return load_engine(replace(request, own_process=True, only_model=True))
 
 
 def _timing(report: EncodeReport) -> str:

@@ -141,7 +141,9 @@ def run_bench(
     context = context or BenchContext()
     lengths = _lengths(preset, options)
     engine = context.engine_loader(
-        EngineRequest(preset, Pooling.POOLED, options.dtype, options.device, fixed_shapes=True)
+        EngineRequest(
+            preset, Pooling.POOLED, options.dtype, options.device, fixed_shapes=True, one_shape=True
+        )
     )
     racers = _racers(preset.config, engine, options.dtype)
     cases = [_equal_rows(length, preset.config, engine) for length in lengths]

@@ -13,6 +13,7 @@ from fnet_cli.encoding.context import JobContext
 from fnet_cli.encoding.engine.base import Engine, EngineRequest
 from fnet_cli.encoding.engine.tuning import tuned_batch_tokens
 from fnet_cli.encoding.needing import Fit, fit
+from fnet_cli.encoding.options import Padding
 from fnet_cli.encoding.plan import JobPlan
 from fnet_cli.encoding.watching import MemoryWatch
 
@@ -79,6 +80,7 @@ def _request(plan: JobPlan, memory: MemoryWatch | None) -> EngineRequest:
         plan.options.dtype,
         plan.options.device,
         fixed_shapes=plan.is_worth_compiling,
+        one_shape=plan.in_force.padding is Padding.MAX,
         most_workers=within.workers,
         most_tokens=within.tokens,
     )

@@ -129,6 +129,11 @@ class ComputeDtype(StrEnum):
         """The Keras dtype policy's name."""
         return "float32" if self is ComputeDtype.AUTO else self.value
 
+    @property
+    def computes_in(self) -> str:
+        """The dtype of products and activations: a mixed policy keeps its weights in another."""
+        return self.policy.removeprefix("mixed_")
+
 
 class Compression(StrEnum):
     """Parquet codecs."""

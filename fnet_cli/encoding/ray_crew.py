@@ -319,7 +319,8 @@ class RayWorker:
         self._model = Model(JobContext(settings, engine_loader=self._load, memory=memory))
 
     def _load(self, request: EngineRequest) -> Engine:
-        return load_engine(replace(request, own_process=True, cores=self._cores))
+        alone = replace(request, own_process=True, only_model=True, cores=self._cores)
+        return load_engine(alone)
 
     def encode(
         self, fragment: Fragment, before: PartRecord, batch_tokens: dict[str, int]

@@ -139,7 +139,7 @@ class _Worker:
         return bool(self._stop.value)
 
     def _load(self, request: EngineRequest) -> Engine:
-        return load_engine(replace(request, own_process=True, share=self._share))
+        return load_engine(replace(request, own_process=True, only_model=True, share=self._share))
 
 
 def _watch(shared: _Shared) -> MemoryWatch | None:

@@ -45,8 +45,11 @@ class EngineRequest:
     """What to load: a preset, how to pool, in which dtype, where.
 
     `fixed_shapes` asks for a graph for each shape of batch, which takes a moment to make and
-    then is faster. `own_process` allows settings that hold for the whole process, such as how
-    many threads the backend uses: a program's to choose, not a library's. Of the GPUs, it takes
+    then is faster; `one_shape` says that nearly all batches have the same. `own_process` allows
+    settings that hold for the whole process, such as how many threads the backend uses: a
+    program's to choose, not a library's. `only_model` says more, that no other model runs in the
+    process and that no weight changes there, so that TensorFlow may keep them as the processor's
+    products want them (`devices.keep_weights_packed`). Of the GPUs, it takes
     the `share[0]`-th of `share[1]` equal shares. `cores` is how many of the processor's to use,
     None for those that the process may run on. On the processor, at most `most_workers` batches
     are in work at once, of `most_tokens` tokens; a larger one is embedded in halves.
@@ -57,7 +60,9 @@ class EngineRequest:
     dtype: ComputeDtype
     device: str
     fixed_shapes: bool = False
+    one_shape: bool = False
     own_process: bool = False
+    only_model: bool = False
     share: tuple[int, int] = (0, 1)
     cores: int | None = None
     most_workers: int | None = None

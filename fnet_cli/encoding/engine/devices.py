@@ -85,6 +85,16 @@ def share_threads(cores: int | None = None, most: int | None = None) -> int:
     return workers
 
 
+def keep_weights_packed() -> None:
+    """Have TensorFlow put the weights of a product into the processor's order once for a graph.
+
+    Else it does so for every batch, and takes a kernel that makes bias and activation in passes of
+    their own. Holds for every graph of the process, and is wrong where a weight changes.
+    """
+    # Read before the first graph, by TensorFlow's own oneDNN operations and nothing else.
+    os.environ.setdefault("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "1")
+
+
 def _gpu_count_tensorflow() -> int:
     import tensorflow as tf
 

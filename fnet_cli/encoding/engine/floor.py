@@ -63,9 +63,10 @@ class Floor:
         self._backend = engine.backend
         self._device = engine.device
         wanted = products(config)
-        # A mixed policy keeps its weights in float32 and computes in the other dtype.
-        kind = dtype.policy.removeprefix("mixed_")
-        runs = [_on_device(engine.backend, name, kind, wanted) for name in engine.device.split(",")]
+        runs = [
+            _on_device(engine.backend, name, dtype.computes_in, wanted)
+            for name in engine.device.split(",")
+        ]
         self._free: queue.SimpleQueue[Run] = queue.SimpleQueue()
         for _ in range(engine.workers // len(runs)):
             for run in runs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,12 @@ import numpy as np
 from fnet_cli.encoding.batching import Batch
 from fnet_cli.encoding.engine.base import Engine, EngineRequest
 from fnet_cli.encoding.engine.compiling import Compilation, compile_forward
-from fnet_cli.encoding.engine.devices import device_names, parse_device, share_threads
+from fnet_cli.encoding.engine.devices import (
+    device_names,
+    keep_weights_packed,
+    parse_device,
+    share_threads,
+)
 from fnet_cli.encoding.engine.memory import is_of_memory, memory_errors
 from fnet_cli.errors import DeviceMemoryError, InstallationError, UsageError
 
@@ -32,12 +38,18 @@ def load_engine(request: EngineRequest) -> Engine:
     Raises UsageError for a backend or device that is not there, and PresetError.
     """
     backend = _import_backend()
-    number, shares = request.share
+    number, count = request.share
     every = device_names(backend, parse_device(request.device))
-    names = every[number::shares] or [every[number % len(every)]]
-    # Before anything runs: TensorFlow's threads are fixed with its first operation.
-    alone = backend == "tensorflow" and names == ["cpu"] and request.own_process
-    workers = share_threads(request.cores, request.most_workers) if alone else 1
+    names = every[number::count] or [every[number % len(every)]]
+    # Before anything runs: what holds for all of TensorFlow is fixed with its first operation.
+    on_cpu = backend == "tensorflow" and names == ["cpu"]
+    own = on_cpu and request.own_process
+    workers = share_threads(request.cores, request.most_workers) if own else 1
+    if on_cpu and request.only_model and request.dtype.computes_in == "bfloat16":
+        # In float32 the products are as fast without, and no copy of the weights is kept.
+        keep_weights_packed()
+        # Each graph keeps a copy, so that there is one, with open shapes, where they are many.
+        request = replace(request, fixed_shapes=request.fixed_shapes and request.one_shape)
     engines = [KerasEngine(request, backend, name, workers) for name in names]
     return engines[0] if len(engines) == 1 else ReplicatedEngine(engines)
 
