@@ -86,7 +86,8 @@ WINDOWS_AHEAD: Final = 1
 MAX_READ_BYTES: Final = 64 * 1024**2
 MAX_ROW_GROUP_BYTES: Final = 128 * 1024**2
 # From how many operations a graph for each shape of batch pays, by padding; 3e11 take a second on
-# two cores. A graph takes a second to make and saves a tenth; bucket padding has up to twenty.
+# two cores. A graph takes a second to make and saves a twentieth of a narrow model's time, and less
+# of a wide one's; bucket padding has up to twenty.
 COMPILING_PAYS_OPERATIONS: Final = {"max": 2e12, "bucket": 2e13}
 TYPICAL_TOKENS: Final = 32  # of a row, where what it has is not known yet
 # Ten minutes or more: trying batch sizes takes some ten seconds.

@@ -9,7 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tensorflow as tf
+from builders import write_preset
 
+from fnet_cli.backbone.config import BackboneConfig
 from fnet_cli.config import Settings
 from fnet_cli.encoding.batching import Batch
 from fnet_cli.encoding.engine import compiling
@@ -86,6 +88,22 @@ def test_a_shape_gets_its_own_graph_also_after_the_open_one(request_for, monkeyp
     for batch in (batch_of(1, capacity=8), batch_of(8), batch_of(4, 16), batch_of(8)):
         engine.embed(batch)
     assert shapes == [(None, None), (8, 8), (4, 16)]
+
+
+@pytest.mark.parametrize(
+    ("hidden_dim", "one_shape", "graphs"), [(392, False, 1), (392, True, 2), (384, False, 2)]
+)
+def test_of_many_shapes_only_a_narrow_model_gets_graphs_of_their_own(
+    tmp_path, monkeypatch, hidden_dim, one_shape, graphs
+):
+    write_preset(tmp_path / "preset", BackboneConfig(60, 2, hidden_dim, 8, max_sequence_length=64))
+    local = resolve_preset(str(tmp_path / "preset"), Settings())
+    request = EngineRequest(local, Pooling.POOLED, ComputeDtype.FLOAT32, "cpu", fixed_shapes=True)
+    shapes = traced(monkeypatch)
+    engine = load_engine(replace(request, one_shape=one_shape))
+    engine.embed(batch_of(4))
+    engine.embed(batch_of(2, 16))
+    assert len(shapes) == graphs
 
 
 def test_workers_that_meet_a_shape_together_make_one_graph(request_for, monkeypatch):

@@ -92,16 +92,6 @@ def test_an_encoder_in_a_users_process_never_packs(packed):
     assert packed == []
 
 
-@pytest.mark.parametrize(("one_shape", "graphs"), [(True, True), (False, False)])
-def test_packed_weights_are_copied_for_one_graph_and_not_for_many(packed, one_shape, graphs):
-    request = a_request(fixed_shapes=True, one_shape=one_shape, only_model=True)
-    assert load_engine(request)._fixed_shapes is graphs
-
-
-def test_weights_that_are_not_packed_have_a_graph_for_each_shape(packed):
-    assert load_engine(a_request(fixed_shapes=True))._fixed_shapes is True
-
-
 @pytest.mark.parametrize(("said", "stands"), [(None, "1"), ("0", "0")])
 def test_a_users_own_setting_stands(monkeypatch, said, stands):
     monkeypatch.delenv(VARIABLE, raising=False)
