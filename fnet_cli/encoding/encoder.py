@@ -205,9 +205,9 @@ class Encoder:
 
     def _load(self, request: EngineRequest) -> Engine:
         compiled = self._own.get("compiled")
-        fixed = request.fixed_shapes if compiled is None else compiled
-        own_process = self._own.get("own_process", False)
-        return load_engine(replace(request, fixed_shapes=fixed, own_process=own_process))
+        if compiled is not None:  # for however many shapes: it was asked for
+            request = replace(request, fixed_shapes=compiled, one_shape=compiled)
+        return load_engine(replace(request, own_process=self._own.get("own_process", False)))
 
     def _with_embeddings(self, table: pa.Table, progress: bool | ProgressCallback) -> pa.Table:
         values = self._of_table(table)
