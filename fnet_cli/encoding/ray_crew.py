@@ -319,8 +319,7 @@ class RayWorker:
         self._model = Model(JobContext(settings, engine_loader=self._load, memory=memory))
 
     def _load(self, request: EngineRequest) -> Engine:
-        alone = replace(request, own_process=True, only_model=True, cores=self._cores)
-        return load_engine(alone)
+        return load_engine(replace(request, own_process=True, only_model=True, cores=self._cores))
 
     def encode(
         self, fragment: Fragment, before: PartRecord, batch_tokens: dict[str, int]

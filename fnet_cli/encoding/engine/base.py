@@ -49,10 +49,10 @@ class EngineRequest:
     settings that hold for the whole process, such as how many threads the backend uses: a
     program's to choose, not a library's. `only_model` says more, that no other model runs in the
     process and that no weight changes there, so that TensorFlow may keep them as the processor's
-    products want them (`devices.keep_weights_packed`). Of the GPUs, it takes
-    the `share[0]`-th of `share[1]` equal shares. `cores` is how many of the processor's to use,
-    None for those that the process may run on. On the processor, at most `most_workers` batches
-    are in work at once, of `most_tokens` tokens; a larger one is embedded in halves.
+    products want them (`devices.keep_weights_packed`). Of the GPUs, it takes the `share[0]`-th of
+    `share[1]` equal shares. `cores` is how many of the processor's to use, None for those that
+    the process may run on. On the processor, at most `most_workers` batches are in work at once,
+    of `most_tokens` tokens; a larger one is embedded in halves.
     """
 
     preset: LocalPreset

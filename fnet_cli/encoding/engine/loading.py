@@ -42,13 +42,13 @@ def load_engine(request: EngineRequest) -> Engine:
     Raises UsageError for a backend or device that is not there, and PresetError.
     """
     backend = _import_backend()
-    number, count = request.share
+    number, shares = request.share
     every = device_names(backend, parse_device(request.device))
-    names = every[number::count] or [every[number % len(every)]]
+    names = every[number::shares] or [every[number % len(every)]]
     # Before anything runs: what holds for all of TensorFlow is fixed with its first operation.
     on_cpu = backend == "tensorflow" and names == ["cpu"]
-    own = on_cpu and request.own_process
-    workers = share_threads(request.cores, request.most_workers) if own else 1
+    alone = on_cpu and request.own_process
+    workers = share_threads(request.cores, request.most_workers) if alone else 1
     if on_cpu and request.only_model and request.dtype.computes_in == "bfloat16":
         # In float32 the products are as fast without, and no copy of the weights is kept.
         keep_weights_packed()
