@@ -49,8 +49,9 @@ KERAS_ROOMS = (
     "fnet_cli.backbone.embeddings", "fnet_cli.backbone.encoder", "fnet_cli.backbone.fusing",
     "fnet_cli.backbone.mixing", "fnet_cli.backbone.model", "fnet_cli.backbone.normalization",
     "fnet_cli.encoding.engine.compiling", "fnet_cli.encoding.engine.devices",
-    "fnet_cli.encoding.engine.floor", "fnet_cli.encoding.engine.loading",
-    "fnet_cli.encoding.engine.memory", "fnet_cli.presets.loading",
+    "fnet_cli.encoding.engine.floor", "fnet_cli.encoding.engine.importing",
+    "fnet_cli.encoding.engine.loading", "fnet_cli.encoding.engine.memory",
+    "fnet_cli.presets.loading",
 )  # fmt: skip
 # Reads a pickle with torch, once the user has allowed it.
 TORCH_ROOMS = ("fnet_cli.presets.layouts.torch_pickle",)

@@ -20,12 +20,16 @@ def fused(function: Callable[..., Any], *arguments: Any) -> Any:
     `arguments` are tensors, nested or not, and hashable values; `function` is looked up by
     identity, so give it by name.
     """
-    if keras.backend.backend() == "tensorflow" and _is_fixed_graph(arguments):
+    if keras.backend.backend() == "tensorflow" and is_in_fixed_graph(*arguments):
         return _cluster(function)(*arguments)
     return function(*arguments)
 
 
-def _is_fixed_graph(arguments: tuple[Any, ...]) -> bool:
+def is_in_fixed_graph(*arguments: Any) -> bool:
+    """Whether TensorFlow traces a graph in which the shape of every tensor given is known.
+
+    So it is in the kernels of `fused`. `arguments` are as there.
+    """
     import tensorflow as tf
 
     tensors = [value for value in tf.nest.flatten(arguments) if tf.is_tensor(value)]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import keras
 from keras import ops
 
-from fnet_cli.backbone.fusing import fused, running_device
+from fnet_cli.backbone.fusing import fused, is_in_fixed_graph, running_device
 
 Tensor = Any
 
@@ -91,16 +93,22 @@ def _sum_and_normalise(
     """Return LayerNorm(sum of prepare(*arguments)); `dtypes` are of the sum and of the result."""
     terms = prepare(*arguments)
     terms = terms if isinstance(terms, (tuple, list)) else (terms,)
-    total = sum(ops.cast(term, dtypes[0]) for term in terms)
+    total = reduce(operator.add, (ops.cast(term, dtypes[0]) for term in terms))
     return ops.cast(_normalise(total, *scale, epsilon), dtypes[1])
 
 
 def _normalise(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Tensor:
-    # On a GPU TensorFlow may make products of float32 in TF32, which has ten bits.
-    if keras.backend.backend() != "tensorflow" or running_device() != "cpu":
+    if keras.backend.backend() != "tensorflow":
         return ops.layer_normalization(x, gamma, beta, axis=-1, epsilon=epsilon)
-    # A mean as a product with a column: XLA does not vectorise sums along the last axis.
-    column = ops.full((x.shape[-1], 1), 1.0 / x.shape[-1], x.dtype)
-    centred = x - ops.matmul(x, column)
-    variance = ops.matmul(ops.square(centred), column)
+    centred = x - _mean(x)
+    variance = _mean(ops.square(centred))
     return centred * ops.rsqrt(variance + epsilon) * gamma + beta
+
+
+def _mean(x: Tensor) -> Tensor:
+    """Return the mean over the last axis, which is kept."""
+    # On a GPU TensorFlow may make products of float32 in TF32, which has ten bits.
+    if not is_in_fixed_graph(x) or running_device() != "cpu":
+        return ops.mean(x, axis=-1, keepdims=True)
+    # A product with a column, as XLA does not vectorise sums along the last axis.
+    return ops.matmul(x, ops.full((x.shape[-1], 1), 1.0 / x.shape[-1], x.dtype))

@@ -44,15 +44,16 @@ class Engine(Protocol):
 class EngineRequest:
     """What to load: a preset, how to pool, in which dtype, where.
 
-    `fixed_shapes` asks for a graph for each shape of batch, which takes a moment to make and
-    then is faster; `one_shape` says that nearly all batches have the same. `own_process` allows
-    settings that hold for the whole process, such as how many threads the backend uses: a
-    program's to choose, not a library's. `only_model` says more, that no other model runs in the
-    process and that no weight changes there, so that TensorFlow may keep them as the processor's
-    products want them (`devices.keep_weights_packed`). Of the GPUs, it takes the `share[0]`-th of
-    `share[1]` equal shares. `cores` is how many of the processor's to use, None for those that
-    the process may run on. On the processor, at most `most_workers` batches are in work at once,
-    of `most_tokens` tokens; a larger one is embedded in halves.
+    `fixed_shapes` asks for a graph for each shape of batch, which takes a moment to make and then
+    is faster; `one_shape` says that nearly all batches have the same. `own_process` allows settings
+    that hold for the whole process, such as how many threads the backend uses: a program's to
+    choose, not a library's. `only_model` says more, that no other model runs in the process and
+    that no weight changes there, so that TensorFlow may keep them as the processor's products want
+    them (`devices.keep_weights_packed`), and that Keras serves nothing else, so that what else it
+    can do need not be imported (`importing.import_backend`). Of the GPUs, it takes the
+    `share[0]`-th of `share[1]` equal shares. `cores` is how many of the processor's to use, None
+    for those that the process may run on. On the processor, at most `most_workers` batches are in
+    work at once, of `most_tokens` tokens; a larger one is embedded in halves.
     """
 
     preset: LocalPreset

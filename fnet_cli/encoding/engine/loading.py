@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -19,10 +18,10 @@ from fnet_cli.encoding.engine.devices import (
     parse_device,
     share_threads,
 )
+from fnet_cli.encoding.engine.importing import import_backend
 from fnet_cli.encoding.engine.memory import is_of_memory, memory_errors
-from fnet_cli.errors import DeviceMemoryError, InstallationError, UsageError
+from fnet_cli.errors import DeviceMemoryError
 
-BACKENDS = ("tensorflow", "jax", "torch")
 # Tokens of a batch; TensorFlow's is measured (docs/performance.md), and long jobs try others. Each
 # batch reads all weights from memory, and a small one leaves and finds its activations in the
 # cache; a GPU wants enough work to hide what starting it costs.
@@ -39,9 +38,9 @@ _GPU_WORKERS = 2
 def load_engine(request: EngineRequest) -> Engine:
     """Import Keras, load the preset's weights and compile the forward pass.
 
-    Raises UsageError for a backend or device that is not there, and PresetError.
+    Raises UsageError for a backend or device that is not there, InstallationError and PresetError.
     """
-    backend = _import_backend()
+    backend = import_backend(only_model=request.only_model)
     number, shares = request.share
     every = device_names(backend, parse_device(request.device))
     names = every[number::shares] or [every[number % len(every)]]
@@ -56,31 +55,6 @@ def load_engine(request: EngineRequest) -> Engine:
         request = replace(request, fixed_shapes=False)
     engines = [KerasEngine(request, backend, name, workers) for name in names]
     return engines[0] if len(engines) == 1 else ReplicatedEngine(engines)
-
-
-def _import_backend() -> str:
-    chosen = os.environ.get("KERAS_BACKEND", "")
-    if chosen and chosen not in BACKENDS:
-        raise UsageError(f"KERAS_BACKEND is {chosen!r}", hint=f"fnet runs on {', '.join(BACKENDS)}")
-    try:
-        import keras
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"the Keras backend {chosen or 'tensorflow'} cannot be imported: {error}",
-            hint="install it, or choose another with KERAS_BACKEND",
-        ) from error
-    except ImportError as error:
-        raise InstallationError(
-            f"Keras on {chosen or 'tensorflow'} does not start: {error}",
-            hint="fnet doctor looks into it; a reinstallation of the backend mostly helps",
-        ) from error
-    backend: str = keras.backend.backend()
-    if backend not in BACKENDS:
-        raise UsageError(
-            f"Keras is set to the backend {backend}",
-            hint=f"set KERAS_BACKEND to one of {', '.join(BACKENDS)}",
-        )
-    return backend
 
 
 class KerasEngine:
