@@ -159,7 +159,7 @@ def _rfft(x: Tensor) -> Tensor:
     if backend == "tensorflow":
         import tensorflow as tf
 
-        # tf.signal.rfft2d is the same in 27 operations, a copy of x among them.
+        # tf.signal.rfft2d is the same in 27 operations of an open graph, a copy of x among them.
         kind = tf.complex128 if x.dtype == tf.float64 else tf.complex64
         parts = tf.raw_ops.RFFT2D(input=x, fft_length=tf.shape(x)[1:], Tcomplex=kind)
         parts.set_shape((*x.shape[:2], x.shape[2] // 2 + 1))  # which an open graph forgets
